@@ -1,0 +1,348 @@
+"""Every fact about the cluster, one frozen struct each: the only vocabulary on the bus and on disk.
+
+`t` is Unix time in seconds by the console's clock. Sizes are bytes, durations seconds unless the
+name says `_us`. A field that was not measured is None, never a made-up number.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from core.models.spec import ModelSpec
+from core.plan.check import Certificate
+from core.plan.plan import Plan
+
+DeviceStatus = Literal["connecting", "untrusted", "ready", "refused", "lost"]
+Phase = Literal["starting", "hello", "environment", "connect", "load", "warmup", "ready", "exited"]
+Level = Literal["info", "warning", "error"]
+LinkKind = Literal["loopback", "thunderbolt", "ethernet", "wifi", "vpn", "unknown"]
+DoneReason = Literal["stop", "length", "cancel", "error"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
+    """Something that happened at `t`."""
+
+    t: float
+
+
+class Tick(Event, frozen=True, kw_only=True):
+    """A second has passed. Ages grow and gaps appear even when nothing else is heard."""
+
+
+class PeerSeen(Event, frozen=True, kw_only=True):
+    """An advert on the network: a hint, not verified."""
+
+    key: str
+    """Identity of the advert: its SRV host and port."""
+    name: str
+    host: str
+    addresses: tuple[str, ...]
+    port: int
+    services: tuple[str, ...]
+    txt: dict[str, str] = {}
+    source: Literal["mdns", "config"] = "mdns"
+
+
+class PeerLost(Event, frozen=True, kw_only=True):
+    """The advert was withdrawn or expired."""
+
+    key: str
+
+
+class DeviceSeen(Event, frozen=True, kw_only=True):
+    """A device the user wants in the cluster, and how reaching it goes."""
+
+    device: str
+    name: str
+    address: str
+    status: DeviceStatus
+    detail: str = ""
+    peer: str = ""
+    """Key of the advert it was found by."""
+
+
+class TrustAsked(Event, frozen=True, kw_only=True):
+    """A host shows a key nobody has accepted yet."""
+
+    device: str
+    host: str
+    port: int
+    algorithm: str
+    fingerprint: str
+
+
+class TrustAnswered(Event, frozen=True, kw_only=True):
+    """The user accepted or refused the key."""
+
+    device: str
+    accepted: bool
+
+
+class DeviceFacts(Event, frozen=True, kw_only=True):
+    """What does not change while a device is up."""
+
+    device: str
+    system: str
+    release: str
+    machine: str
+    chip: str
+    cores: int
+    python: str
+    budget: bool = False
+    """The memory figures are a budget given to the device, not the machine's RAM."""
+
+
+class DeviceSample(Event, frozen=True, kw_only=True):
+    """One look at a device's memory and load."""
+
+    device: str
+    memory_total: int
+    memory_used: int
+    memory_limit: int
+    """What ranks may use: on a Mac the GPU working set, elsewhere RAM or the budget."""
+    swap_used: int | None = None
+    load: float | None = None
+    """One-minute load average."""
+
+
+class LinkMeasured(Event, frozen=True, kw_only=True):
+    """One burst of TCP round trips of 64 bytes from `source` to `target`."""
+
+    source: str
+    target: str
+    kind: LinkKind
+    address: str
+    """Where on the target the burst went; a run uses the same address."""
+    sent: int
+    received: int
+    min_us: float
+    p50_us: float
+    p99_us: float
+
+
+class LinkFailed(Event, frozen=True, kw_only=True):
+    """A burst brought no answer."""
+
+    source: str
+    target: str
+    reason: str
+
+
+class ModelChosen(Event, frozen=True, kw_only=True):
+    """The model to plan for."""
+
+    spec: ModelSpec
+
+
+class PlanChosen(Event, frozen=True, kw_only=True):
+    """The plan that a launch would use now."""
+
+    plan: Plan
+
+
+class PlanFailed(Event, frozen=True, kw_only=True):
+    """No plan can be made, and why."""
+
+    reason: str
+
+
+class RunStarted(Event, frozen=True, kw_only=True):
+    """Workers are being launched for a plan."""
+
+    run: str
+    plan: Plan
+
+
+class RankPhased(Event, frozen=True, kw_only=True):
+    """A rank is in a phase, `done` of `total` steps into it."""
+
+    run: str
+    rank: int
+    phase: Phase
+    done: int = 0
+    total: int = 0
+
+
+class RankHello(Event, frozen=True, kw_only=True):
+    """What a rank is made of."""
+
+    run: str
+    rank: int
+    pid: int
+    python: str
+    mlx: str
+    mlx_lm: str
+    compute: str
+    """`gpu` or `cpu`."""
+    memory_limit: int | None = None
+    """Metal's recommended working set, where there is Metal."""
+
+
+class RankLoaded(Event, frozen=True, kw_only=True):
+    """A rank holds its layers."""
+
+    run: str
+    rank: int
+    start: int
+    end: int
+    weights: int
+    digest: str
+    """sha256 over the names, shapes and types of the tensors the rank holds."""
+    seconds: float
+
+
+class RankBeat(Event, frozen=True, kw_only=True):
+    """A rank is alive: what it is doing, since when, and its MLX memory."""
+
+    run: str
+    rank: int
+    state: Literal["busy", "waiting", "idle"]
+    age: float
+    step: int
+    active: int
+    peak: int
+    cache: int
+
+
+class RankLogged(Event, frozen=True, kw_only=True):
+    """A line of a rank's stderr."""
+
+    run: str
+    rank: int
+    line: str
+
+
+class RankExited(Event, frozen=True, kw_only=True):
+    """A rank's process is gone. `code` and `signal` are both None when the connection was lost."""
+
+    run: str
+    rank: int
+    code: int | None
+    signal: str | None = None
+    reason: str = ""
+
+
+class RunReady(Event, frozen=True, kw_only=True):
+    """Every rank is ready and every layer is held exactly once."""
+
+    run: str
+    certificate: Certificate
+    seconds: float
+
+
+class RunStopped(Event, frozen=True, kw_only=True):
+    """No rank of the run is alive any more."""
+
+    run: str
+    failed: bool
+    reason: str
+
+
+class ConversationStarted(Event, frozen=True, kw_only=True):
+    """A new, empty conversation."""
+
+    conversation: str
+
+
+class RequestStarted(Event, frozen=True, kw_only=True):
+    """A prompt was handed to the model, or waits for it to be ready."""
+
+    request: str
+    conversation: str
+    prompt: str
+
+
+class PrefillProgressed(Event, frozen=True, kw_only=True):
+    """`done` of `total` prompt tokens are in the KV cache."""
+
+    request: str
+    done: int
+    total: int
+
+
+class TokensStreamed(Event, frozen=True, kw_only=True):
+    """New tokens of an answer, and the text they complete (may be empty inside a character)."""
+
+    request: str
+    ids: tuple[int, ...]
+    text: str
+
+
+class RankTimed(Event, frozen=True, kw_only=True):
+    """Where one rank's time went during a request."""
+
+    request: str
+    rank: int
+    compute_s: float
+    wait_s: float
+    steps: int
+    peak: int
+
+
+class RequestDone(Event, frozen=True, kw_only=True):
+    """An answer is complete, was stopped, or failed.
+
+    TTFT runs from the request's arrival at rank 0 to its first sampled token; `prefill_tps` counts
+    only tokens not taken from the cache; `decode_tps` counts tokens after the first.
+    """
+
+    request: str
+    why: DoneReason
+    detail: str = ""
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    tokens: int = 0
+    ttft_s: float | None = None
+    prefill_tps: float | None = None
+    decode_tps: float | None = None
+
+
+class Alert(Event, frozen=True, kw_only=True):
+    """Something the user should know, named by who it is about."""
+
+    level: Level
+    subject: str
+    text: str
+
+
+class FaultInjected(Event, frozen=True, kw_only=True):
+    """The rehearsal broke something on purpose."""
+
+    kind: str
+    target: str
+
+
+AnyEvent = (
+    Tick
+    | PeerSeen
+    | PeerLost
+    | DeviceSeen
+    | TrustAsked
+    | TrustAnswered
+    | DeviceFacts
+    | DeviceSample
+    | LinkMeasured
+    | LinkFailed
+    | ModelChosen
+    | PlanChosen
+    | PlanFailed
+    | RunStarted
+    | RankPhased
+    | RankHello
+    | RankLoaded
+    | RankBeat
+    | RankLogged
+    | RankExited
+    | RunReady
+    | RunStopped
+    | ConversationStarted
+    | RequestStarted
+    | PrefillProgressed
+    | TokensStreamed
+    | RankTimed
+    | RequestDone
+    | Alert
+    | FaultInjected
+)

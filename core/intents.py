@@ -1,0 +1,121 @@
+"""What a person can ask of a cluster, and why it may be refused."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from core.state import ClusterState
+
+FaultKind = Literal["kill", "freeze", "thaw", "cut", "mend", "delay", "hasten"]
+
+
+class Intents(Protocol):
+    """The live cluster as the console sees it. Nothing here blocks; what comes of it arrives as events."""
+
+    @property
+    def faults(self) -> tuple[FaultKind, ...]:
+        """Faults `inject` knows: all of them in a rehearsal, none on real devices."""
+        ...
+
+    def launch(self) -> None:
+        """Launch the chosen plan."""
+        ...
+
+    def stop(self) -> None:
+        """Stop the run and every worker of it."""
+        ...
+
+    def ask(self, prompt: str) -> None:
+        """Put a prompt to the model in the current conversation; launches the plan when nothing runs."""
+        ...
+
+    def cancel(self) -> None:
+        """End the answer being written; what is there stays."""
+        ...
+
+    def new_conversation(self) -> None:
+        """Start an empty conversation."""
+        ...
+
+    def trust(self, device: str, accepted: bool) -> None:
+        """Answer the question about a host key."""
+        ...
+
+    def add(self, peer: str) -> None:
+        """Take a peer into the cluster: connect to it, which may raise the trust question."""
+        ...
+
+    def inject(self, kind: FaultKind, device: str) -> None:
+        """Break something on purpose, in a rehearsal."""
+        ...
+
+    async def close(self) -> None:
+        """Stop everything that was started; returns when nothing is left alive."""
+        ...
+
+
+class Playback(Protocol):
+    """A recording being played."""
+
+    @property
+    def paused(self) -> bool: ...
+
+    @property
+    def speed(self) -> float: ...
+
+    @property
+    def position(self) -> int:
+        """Events folded so far."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Events in the recording."""
+        ...
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the recording's start."""
+        ...
+
+    @property
+    def duration(self) -> float: ...
+
+    @property
+    def truncated(self) -> bool:
+        """The file was cut short; it plays up to the cut."""
+        ...
+
+    def toggle(self) -> None:
+        """Pause or go on."""
+        ...
+
+    def step(self, events: int) -> None:
+        """Move by so many events, also backwards; pauses."""
+        ...
+
+    def change_speed(self, factor: float) -> None:
+        """Multiply the speed, between 1/16 and 64 times."""
+        ...
+
+
+def why_not_launch(state: ClusterState) -> str | None:
+    """The reason a launch is not possible now, None when it is."""
+    if state.run is not None and state.run.live:
+        return "a run is live; stop it first"
+    if state.plan is None:
+        return state.plan_failure or "there is no plan yet"
+    for stage in state.plan.stages:
+        device = state.devices.get(stage.device)
+        if device is None or device.status != "ready":
+            return f"{stage.device} is not ready"
+    return None
+
+
+def why_not_ask(state: ClusterState) -> str | None:
+    """The reason a prompt cannot be taken now, None when it can."""
+    if state.active is not None:
+        return "the model is still answering"
+    if state.run is not None and state.run.live:
+        return None
+    return why_not_launch(state)

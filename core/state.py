@@ -1,0 +1,323 @@
+"""The state of a cluster: a pure fold over events. Live or replayed makes no difference here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from core import events as ev
+from core.models.spec import ModelSpec
+from core.plan.check import Certificate
+from core.plan.plan import Plan
+from core.series import Series
+
+LOG_LINES = 200
+ALERTS = 500
+
+RequestStatus = Literal["waiting", "prefill", "decode", "done"]
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A device of the cluster as last heard of."""
+
+    id: str
+    name: str
+    address: str
+    status: ev.DeviceStatus
+    detail: str = ""
+    peer: str = ""
+    facts: ev.DeviceFacts | None = None
+    sample: ev.DeviceSample | None = None
+    memory: Series = Series()
+    """Memory in use, bytes."""
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A measured path from one device to another."""
+
+    source: str
+    target: str
+    last: ev.LinkMeasured | None = None
+    failure: str = ""
+    p50: Series = Series()
+    """Round trip in microseconds, median of a burst."""
+    p99: Series = Series()
+
+
+class Rank(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker process."""
+
+    rank: int
+    device: str
+    start: int
+    end: int
+    phase: ev.Phase = "starting"
+    done: int = 0
+    total: int = 0
+    hello: ev.RankHello | None = None
+    loaded: ev.RankLoaded | None = None
+    beat: ev.RankBeat | None = None
+    exit: ev.RankExited | None = None
+    log: tuple[str, ...] = ()
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A launched plan, from its first worker to its last."""
+
+    id: str
+    plan: Plan
+    started: float
+    ranks: tuple[Rank, ...]
+    ready: ev.RunReady | None = None
+    stopped: ev.RunStopped | None = None
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """Proof of what the ranks hold, once all of them are ready."""
+        return self.ready.certificate if self.ready else None
+
+    @property
+    def live(self) -> bool:
+        """Some worker may still be alive."""
+        return self.stopped is None
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One prompt to its end."""
+
+    id: str
+    conversation: str
+    prompt: str
+    started: float
+    status: RequestStatus = "waiting"
+    prefilled: int = 0
+    prefill_total: int = 0
+    ids: tuple[int, ...] = ()
+    text: str = ""
+    ranks: dict[int, ev.RankTimed] = {}
+    done: ev.RequestDone | None = None
+
+
+class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the screen shows."""
+
+    now: float = 0.0
+    """Time of the newest event."""
+    peers: dict[str, ev.PeerSeen] = {}
+    devices: dict[str, Device] = {}
+    links: dict[str, Link] = {}
+    """By `source→target`."""
+    questions: dict[str, ev.TrustAsked] = {}
+    """Host keys that wait for the user's answer, by device."""
+    model: ModelSpec | None = None
+    plan: Plan | None = None
+    plan_failure: str = ""
+    run: Run | None = None
+    requests: dict[str, Request] = {}
+    conversation: str = ""
+    conversations: dict[str, tuple[str, ...]] = {}
+    """Requests of each conversation, oldest first."""
+    decode: Series = Series()
+    """Tokens a second over the last tick; a gap when nothing is being decoded."""
+    prefill: Series = Series()
+    counted: int = 0
+    """Tokens streamed since the last tick."""
+    prefilled: int = 0
+    """Prompt tokens prefilled since the last tick."""
+    ticked: float = 0.0
+    alerts: tuple[ev.Alert, ...] = ()
+    faults: tuple[ev.FaultInjected, ...] = ()
+
+    @property
+    def active(self) -> Request | None:
+        """The request being worked on, or the oldest that waits."""
+        return next((r for r in self.requests.values() if r.done is None), None)
+
+
+def link_key(source: str, target: str) -> str:
+    """Key of a link in `ClusterState.links`."""
+    return f"{source}→{target}"
+
+
+def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
+    """The state after one more event. Pure; unknown subjects are ignored."""
+    state = replace(state, now=max(state.now, event.t))
+    match event:
+        case ev.Tick():
+            return _ticked(state, event)
+        case ev.PeerSeen():
+            return replace(state, peers={**state.peers, event.key: event})
+        case ev.PeerLost():
+            return replace(state, peers={k: p for k, p in state.peers.items() if k != event.key})
+        case ev.DeviceSeen() | ev.DeviceFacts() | ev.DeviceSample():
+            return _device(state, event)
+        case ev.TrustAsked():
+            return replace(state, questions={**state.questions, event.device: event})
+        case ev.TrustAnswered():
+            return replace(state, questions={k: q for k, q in state.questions.items() if k != event.device})
+        case ev.LinkMeasured() | ev.LinkFailed():
+            return _link(state, event)
+        case ev.ModelChosen():
+            return replace(state, model=event.spec)
+        case ev.PlanChosen():
+            return replace(state, plan=event.plan, plan_failure="")
+        case ev.PlanFailed():
+            return replace(state, plan=None, plan_failure=event.reason)
+        case ev.RunStarted():
+            ranks = tuple(
+                Rank(rank=i, device=s.device, start=s.start, end=s.end)
+                for i, s in enumerate(event.plan.stages)
+            )
+            return replace(state, run=Run(id=event.run, plan=event.plan, started=event.t, ranks=ranks))
+        case ev.RunReady() | ev.RunStopped():
+            return _run(state, event)
+        case (
+            ev.RankPhased()
+            | ev.RankHello()
+            | ev.RankLoaded()
+            | ev.RankBeat()
+            | ev.RankLogged()
+            | ev.RankExited()
+        ):
+            return _rank(state, event)
+        case ev.ConversationStarted():
+            known = {**state.conversations, event.conversation: ()}
+            return replace(state, conversation=event.conversation, conversations=known)
+        case ev.RequestStarted():
+            return _asked(state, event)
+        case ev.PrefillProgressed() | ev.TokensStreamed() | ev.RankTimed() | ev.RequestDone():
+            return _request(state, event)
+        case ev.Alert():
+            return replace(state, alerts=(*state.alerts, event)[-ALERTS:])
+        case ev.FaultInjected():
+            return replace(state, faults=(*state.faults, event))
+
+
+def _ticked(state: ClusterState, event: ev.Tick) -> ClusterState:
+    span = event.t - state.ticked
+    active = state.active
+    decoding = state.counted > 0 or (active is not None and active.status == "decode")
+    rate = state.counted / span if decoding and state.ticked and span > 0 else None
+    filled = state.prefilled / span if state.prefilled and state.ticked and span > 0 else None
+    return replace(
+        state,
+        ticked=event.t,
+        counted=0,
+        prefilled=0,
+        decode=state.decode.push(event.t, rate),
+        prefill=state.prefill.push(event.t, filled),
+    )
+
+
+def _device(state: ClusterState, event: ev.DeviceSeen | ev.DeviceFacts | ev.DeviceSample) -> ClusterState:
+    device = state.devices.get(event.device)
+    match event:
+        case ev.DeviceSeen():
+            if device is None:
+                device = Device(id=event.device, name=event.name, address=event.address, status=event.status)
+            device = replace(
+                device,
+                name=event.name,
+                address=event.address,
+                status=event.status,
+                detail=event.detail,
+                peer=event.peer,
+            )
+            if event.status != "ready" and device.memory.last is not None:
+                device = replace(device, memory=device.memory.push(event.t, None))
+        case _ if device is None:
+            return state
+        case ev.DeviceFacts():
+            device = replace(device, facts=event)
+        case ev.DeviceSample():
+            device = replace(device, sample=event, memory=device.memory.push(event.t, event.memory_used))
+    return replace(state, devices={**state.devices, device.id: device})
+
+
+def _link(state: ClusterState, event: ev.LinkMeasured | ev.LinkFailed) -> ClusterState:
+    key = link_key(event.source, event.target)
+    link = state.links.get(key) or Link(source=event.source, target=event.target)
+    match event:
+        case ev.LinkMeasured():
+            link = replace(
+                link,
+                last=event,
+                failure="",
+                p50=link.p50.push(event.t, event.p50_us),
+                p99=link.p99.push(event.t, event.p99_us),
+            )
+        case ev.LinkFailed():
+            link = replace(
+                link, failure=event.reason, p50=link.p50.push(event.t, None), p99=link.p99.push(event.t, None)
+            )
+    return replace(state, links={**state.links, key: link})
+
+
+def _run(state: ClusterState, event: ev.RunReady | ev.RunStopped) -> ClusterState:
+    run = state.run
+    if run is None or run.id != event.run:
+        return state
+    match event:
+        case ev.RunReady():
+            return replace(state, run=replace(run, ready=event))
+        case ev.RunStopped():
+            return replace(state, run=replace(run, stopped=event))
+
+
+def _rank(
+    state: ClusterState,
+    event: ev.RankPhased | ev.RankHello | ev.RankLoaded | ev.RankBeat | ev.RankLogged | ev.RankExited,
+) -> ClusterState:
+    run = state.run
+    if run is None or run.id != event.run or not 0 <= event.rank < len(run.ranks):
+        return state
+    rank = run.ranks[event.rank]
+    match event:
+        case ev.RankPhased():
+            rank = replace(rank, phase=event.phase, done=event.done, total=event.total)
+        case ev.RankHello():
+            rank = replace(rank, hello=event)
+        case ev.RankLoaded():
+            rank = replace(rank, loaded=event)
+        case ev.RankBeat():
+            rank = replace(rank, beat=event)
+        case ev.RankLogged():
+            rank = replace(rank, log=(*rank.log, event.line)[-LOG_LINES:])
+        case ev.RankExited():
+            rank = replace(rank, exit=event, phase="exited")
+    ranks = (*run.ranks[: event.rank], rank, *run.ranks[event.rank + 1 :])
+    return replace(state, run=replace(run, ranks=ranks))
+
+
+def _asked(state: ClusterState, event: ev.RequestStarted) -> ClusterState:
+    request = Request(id=event.request, conversation=event.conversation, prompt=event.prompt, started=event.t)
+    asked = (*state.conversations.get(event.conversation, ()), event.request)
+    return replace(
+        state,
+        requests={**state.requests, request.id: request},
+        conversations={**state.conversations, event.conversation: asked},
+    )
+
+
+def _request(
+    state: ClusterState, event: ev.PrefillProgressed | ev.TokensStreamed | ev.RankTimed | ev.RequestDone
+) -> ClusterState:
+    request = state.requests.get(event.request)
+    if request is None:
+        return state
+    match event:
+        case ev.PrefillProgressed():
+            state = replace(state, prefilled=state.prefilled + max(0, event.done - request.prefilled))
+            request = replace(request, status="prefill", prefilled=event.done, prefill_total=event.total)
+        case ev.TokensStreamed():
+            state = replace(state, counted=state.counted + len(event.ids))
+            request = replace(
+                request, status="decode", ids=request.ids + event.ids, text=request.text + event.text
+            )
+        case ev.RankTimed():
+            request = replace(request, ranks={**request.ranks, event.rank: event})
+        case ev.RequestDone():
+            request = replace(request, status="done", done=event)
+    return replace(state, requests={**state.requests, request.id: request})

@@ -1,0 +1,52 @@
+"""The one sanitiser: every string from outside passes `clean` where it enters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# CSI; then OSC, DCS, SOS, PM, APC up to their end or the end of the text; then any other escape.
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f]).*?(?:\x07|\x1b\\|\x9c|\Z)"
+    r"|\x1b[ -/]*[0-~]?",
+    re.DOTALL,
+)
+_COMBINING_RUN = 4
+
+
+def clean(text: str, limit: int = 4096) -> str:
+    """`text` without anything that could drive a terminal or hide its meaning.
+
+    Escape sequences go whole, also unterminated ones; so do control characters other than newline
+    and tab, C1, bidirectional and other format characters; lone surrogates become U+FFFD; runs of
+    combining marks are cut to four; at most `limit` characters are kept.
+    """
+    kept: list[str] = []
+    marks = 0
+    for char in _SEQUENCES.sub("", text[: limit * 4]):
+        category = unicodedata.category(char)
+        if category == "Cs":
+            char = "�"
+        elif category in ("Cc", "Cf", "Zl", "Zp", "Co") and char not in "\n\t":
+            continue
+        marks = marks + 1 if category.startswith("M") else 0
+        if marks <= _COMBINING_RUN:
+            kept.append(char)
+            if len(kept) == limit:
+                break
+    return "".join(kept)
+
+
+def clean_line(text: str, limit: int = 256) -> str:
+    """`clean`, on one line: white space of any kind becomes a single blank."""
+    return " ".join(clean(text, limit).split())
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them: `1.5 GiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
