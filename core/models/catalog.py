@@ -1,0 +1,48 @@
+"""Finds the model a person names among those on this disk."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from core.models.error import ModelError
+from core.text import clean_line
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_COMMIT = re.compile(r"[0-9a-zA-Z]+")
+
+
+def hub_cache() -> Path:
+    """Where the hub's client keeps what it fetched: its own rule, from the environment."""
+    if cache := os.environ.get("HF_HUB_CACHE"):
+        return Path(cache).expanduser()
+    if home := os.environ.get("HF_HOME"):
+        return Path(home).expanduser() / "hub"
+    return Path("~/.cache/huggingface/hub").expanduser()
+
+
+def resolve(model: str) -> Path:
+    """The directory of a model: a directory as named, else a hub id such as `org/name` in the hub's cache.
+
+    Nothing is fetched. Raises ModelError, saying where it looked, when there is neither.
+    """
+    directory = Path(model).expanduser()
+    if model and directory.is_dir():
+        return directory
+    shown = clean_line(model) or "without a name"
+    if not _HUB_ID.fullmatch(model):
+        raise ModelError(f"there is no directory {shown}, and it is not a hub id such as org/name")
+    cache = hub_cache()
+    repository = cache / f"models--{model.replace('/', '--')}"
+    if not repository.is_dir():
+        raise ModelError(f"{shown} is neither a directory nor a model in the hub cache {cache}")
+    main = repository / "refs" / "main"
+    try:
+        commit = main.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{shown} is in the hub cache, but {main} cannot be read") from error
+    snapshot = repository / "snapshots" / commit
+    if not _COMMIT.fullmatch(commit) or not snapshot.is_dir():
+        raise ModelError(f"{shown} is in the hub cache, but the snapshot {main} names is not")
+    return snapshot

@@ -1,0 +1,216 @@
+"""What planning needs to know of a model, from its config.json and safetensors headers alone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from core.models import config as configuration
+from core.models import safetensors
+from core.models.config import Config
+from core.models.error import ModelError
+from core.models.safetensors import Tensor
+from core.text import clean_line
+
+__all__ = ["ModelError", "ModelSpec", "read"]
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's shape and weight. Sizes in bytes, as stored on disk."""
+
+    name: str
+    path: str
+    family: str
+    """`model_type` of config.json, which names the mlx-lm module."""
+    layers: int
+    layer_bytes: tuple[int, ...]
+    """Weights of each layer."""
+    embed_bytes: int
+    """Token embedding. With tied embeddings the final norm too, as the last rank needs both."""
+    head_bytes: int
+    """Final norm and output projection; 0 if tied, where the last rank holds `embed_bytes` again."""
+    tied: bool
+    hidden: int
+    heads: int
+    kv_heads: int
+    kv_bytes: tuple[int, ...]
+    """KV cache bytes per token of each layer; 0 for a layer without one."""
+    windows: tuple[int | None, ...]
+    """Sliding window of each layer in tokens; None where it attends to the whole context."""
+    vocabulary: int
+    context: int
+    """Longest context the model was made for, in tokens."""
+    quantization: str = ""
+    """Such as `4-bit g32`; empty when the weights are plain."""
+
+    @property
+    def weights(self) -> int:
+        """Bytes of all weights on disk."""
+        return sum(self.layer_bytes) + self.embed_bytes + (0 if self.tied else self.head_bytes)
+
+
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
+_EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens\w*|embed_in|\w*embeddings?|tok_emb\w*|wte|wpe)\.")
+_HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output|output_layer)\.")
+# mlx-lm drops these when it loads: towers for images and sound, extra prediction layers, rotary tables.
+_DROPPED = re.compile(
+    r"(?:^|\.)(?:vision_\w+|visual|multi_modal_projector|audio_\w+|embed_vision|embed_audio|mtp)\."
+    r"|rotary_emb\.inv_freq$"
+)
+# fmt: off
+_SLIDING = frozenset(
+    (
+        "afmoe", "cohere2", "exaone4", "exaone_moe", "gemma3", "gemma3_text", "gemma3n",
+        "gemma3n_text", "gemma4", "gemma4_text", "gpt_oss", "laguna", "llama", "mellum",
+        "ministral3", "mistral3", "muse_glimmer", "olmo3", "spark2_5", "step3p5",
+    )
+)
+# fmt: on
+"""Families whose sliding layers mlx-lm 0.32.2 gives a rotating cache; the others keep the whole context."""
+_EXPANDED_MLA = frozenset(("deepseek_v2", "minicpm3", "youtu_llm"))
+"""Families with latent attention for which mlx-lm 0.32.2 caches whole keys and values all the same."""
+_UNSTATED_CONTEXT = 8192
+"""Tokens, where config.json names no limit: the shortest among the models met without one."""
+
+
+def read(path: Path) -> ModelSpec:
+    """The spec of the model in a directory, from config.json and the headers of its weight files.
+
+    Raises ModelError, in one line that names the file, when the directory is missing or incomplete,
+    a file is unreadable or truncated, or the weights are not those of the layers config.json names.
+    """
+    if not path.is_dir():
+        raise ModelError(f"{path} is not a directory")
+    family, config = configuration.read(path / "config.json")
+    tensors = safetensors.tensors(safetensors.files(path))
+    layer_bytes, embed, head, has_head = _sizes(path, config, tensors)
+    tied = config.tie_word_embeddings is True or not has_head
+    kinds = _kinds(config)
+    width = 4 if _float_type(tensors) == "F32" else 2
+    return ModelSpec(
+        name=_name(path),
+        path=str(path),
+        family=family,
+        layers=config.num_hidden_layers,
+        layer_bytes=layer_bytes,
+        embed_bytes=embed + head if tied else embed,
+        head_bytes=0 if tied else head,
+        tied=tied,
+        hidden=config.hidden_size,
+        heads=config.num_attention_heads,
+        kv_heads=config.num_key_value_heads or config.num_attention_heads,
+        kv_bytes=tuple(width * _kv_values(config, i, kind) for i, kind in enumerate(kinds)),
+        windows=tuple(_window(config, kind) for kind in kinds),
+        vocabulary=config.vocab_size,
+        context=config.max_position_embeddings or _UNSTATED_CONTEXT,
+        quantization=_quantization(config),
+    )
+
+
+def _name(path: Path) -> str:
+    # In the hub's cache the directory is named after a commit, and the model three levels up.
+    repository = path.resolve().parent.parent.name
+    if path.resolve().parent.name == "snapshots" and repository.startswith("models--"):
+        return clean_line(repository.removeprefix("models--").replace("--", "/"))
+    return clean_line(path.resolve().name)
+
+
+def _sizes(
+    path: Path, config: Config, tensors: Mapping[str, Tensor]
+) -> tuple[tuple[int, ...], int, int, bool]:
+    """Bytes of each layer, of the embedding and of the rest, and whether there is an output projection."""
+    layers = [0] * config.num_hidden_layers
+    seen: set[int] = set()
+    embed = head = 0
+    has_head = False
+    for name, tensor in tensors.items():
+        if _DROPPED.search(name):
+            continue
+        if match := _LAYER.search(name):
+            layer = int(match[1])
+            if layer < len(layers):
+                layers[layer] += tensor.nbytes
+                seen.add(layer)
+            elif layer >= len(layers) + (config.num_nextn_predict_layers or 0):
+                raise ModelError(
+                    f"{path} has weights of layer {layer}, but its config.json says {len(layers)} layers"
+                )
+        elif _EMBEDDING.search(name):
+            embed += tensor.nbytes
+        elif not _HEAD.search(name):
+            head += tensor.nbytes
+        elif not config.tie_word_embeddings:  # mlx-lm drops the spare copy some tied models store
+            head += tensor.nbytes
+            has_head = True
+    absent = [layer for layer in range(len(layers)) if layer not in seen]
+    if absent:
+        raise ModelError(
+            f"{path} has no weights of layer {absent[0]}; its config.json says {len(layers)} layers"
+        )
+    return tuple(layers), embed, head, has_head
+
+
+def _float_type(tensors: Mapping[str, Tensor]) -> str:
+    """The float type most bytes are stored in, which is the one the model computes and caches in."""
+    sizes: Counter[str] = Counter()
+    for tensor in tensors.values():
+        if tensor.dtype in ("F32", "F16", "BF16"):
+            sizes[tensor.dtype] += tensor.nbytes
+    return sizes.most_common(1)[0][0] if sizes else "BF16"
+
+
+def _kinds(config: Config) -> list[str]:
+    """How each layer attends, in the words of `layer_types`."""
+    layers = range(config.num_hidden_layers)
+    if config.layer_types is not None and len(config.layer_types) >= len(layers):
+        return config.layer_types[: len(layers)]
+    if config.model_type == "gpt_oss":
+        return ["full_attention" if i % 2 else "sliding_attention" for i in layers]
+    if config.full_attention_interval:
+        every, other = config.full_attention_interval, "linear_attention"
+    elif isinstance(config.sliding_window_pattern, int):
+        every, other = config.sliding_window_pattern, "sliding_attention"
+    else:
+        return ["full_attention" for _ in layers]
+    return [other if (i + 1) % every else "full_attention" for i in layers]
+
+
+def _window(config: Config, kind: str) -> int | None:
+    if kind == "chunked_attention":
+        return config.attention_chunk_size
+    return config.sliding_window if kind == "sliding_attention" and config.model_type in _SLIDING else None
+
+
+def _kv_values(config: Config, layer: int, kind: str) -> int:
+    """Numbers a layer caches for one token; 0 where it has a fixed state or uses another layer's cache."""
+    if kind in ("linear_attention", "conv", "mamba"):
+        return 0
+    if layer >= config.num_hidden_layers - (config.num_kv_shared_layers or 0):
+        return 0
+    heads = config.num_key_value_heads or config.num_attention_heads
+    head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
+    if config.kv_lora_rank:
+        rope = config.qk_rope_head_dim or 0
+        if config.model_type in _EXPANDED_MLA:
+            value_dim = config.v_head_dim or head_dim
+            return config.num_attention_heads * ((config.qk_nope_head_dim or 0) + rope + value_dim)
+        # The indexer of sparse attention caches its key twice over.
+        return config.kv_lora_rank + rope + 2 * (config.index_head_dim or 0)
+    if kind == "full_attention" and config.global_head_dim:
+        return 2 * (config.num_global_key_value_heads or heads) * config.global_head_dim
+    return 2 * heads * head_dim
+
+
+def _quantization(config: Config) -> str:
+    # mlx-lm writes the first; the second is all a model quantised elsewhere has.
+    for found in (config.quantization, config.quantization_config):
+        if found and found.bits and found.group_size:
+            mode = "" if found.mode in (None, "affine") else f" {found.mode}"
+            return clean_line(f"{found.bits}-bit g{found.group_size}{mode}")
+        if found and found.quant_method:
+            return clean_line(found.quant_method)
+    return ""
