@@ -1,0 +1,93 @@
+"""What bursts of round trips mean, and which pairs to measure."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+import msgspec
+
+from core.events import LinkFailed, LinkKind, LinkMeasured
+from core.probe.message import Probed
+from core.text import clean_line
+
+# Shared by carriers and by Tailscale; two devices that reach each other on it are on a VPN. The
+# second is Tailscale's own.
+_VPN = (ipaddress.ip_network("100.64.0.0/10"), ipaddress.ip_network("fd7a:115c:a1e0::/48"))
+
+
+class Burst(msgspec.Struct, frozen=True):
+    """One burst. `rtts_us` holds the answered trips, ascending, whole round trips in microseconds."""
+
+    id: str
+    rtts_us: tuple[float, ...]
+    sent: int
+    error: str = ""
+
+
+def burst(message: Probed) -> Burst:
+    """The burst in `message`. Raises ValueError where its counts contradict each other."""
+    received = len(message.rtts_us)
+    if received + message.lost != message.sent:
+        raise ValueError(f"{message.sent} trips sent, but {received} answered and {message.lost} lost")
+    return Burst(
+        id=clean_line(str(message.id)),
+        rtts_us=tuple(sorted(message.rtts_us)),
+        sent=message.sent,
+        error=clean_line(message.error or ""),
+    )
+
+
+def percentile(ascending: Sequence[float], share: float) -> float:
+    """The nearest-rank percentile: always a value that was measured, `share` from 0 to 1.
+
+    Below 100 values the 99th is the largest. Raises ValueError for no values.
+    """
+    if not ascending:
+        raise ValueError("no values")
+    return ascending[max(0, math.ceil(share * len(ascending)) - 1)]
+
+
+def measured(
+    burst: Burst, *, source: str, target: str, kind: LinkKind, address: str, t: float
+) -> LinkMeasured | LinkFailed:
+    """The event that `burst` amounts to: failed only when not a single answer came."""
+    if not burst.rtts_us:
+        reason = burst.error or f"none of {burst.sent} messages was answered in time"
+        return LinkFailed(t=t, source=source, target=target, reason=reason)
+    return LinkMeasured(
+        t=t,
+        source=source,
+        target=target,
+        kind=kind,
+        address=address,
+        sent=burst.sent,
+        received=len(burst.rtts_us),
+        min_us=burst.rtts_us[0],
+        p50_us=percentile(burst.rtts_us, 0.5),
+        p99_us=percentile(burst.rtts_us, 0.99),
+    )
+
+
+def pairs(devices: Iterable[str]) -> list[tuple[str, str]]:
+    """Each unordered pair once, by name: a round trip measures both ways."""
+    return list(combinations(sorted(set(devices)), 2))
+
+
+def kind(address_a: str, address_b: str) -> LinkKind:
+    """What two addresses prove about the link between them, which is little.
+
+    Link-local addresses may be Thunderbolt, a cable between two Ethernet ports or a failed DHCP;
+    private ones Ethernet or Wi-Fi: `unknown`, until an interface list says more.
+    """
+    try:
+        a, b = ipaddress.ip_address(address_a), ipaddress.ip_address(address_b)
+    except ValueError:
+        return "unknown"
+    if a == b or (a.is_loopback and b.is_loopback):
+        return "loopback"
+    if any(a in network and b in network for network in _VPN):
+        return "vpn"
+    return "unknown"

@@ -1,0 +1,75 @@
+"""What the agent sends, typed. It comes from outside: shape and size are checked, nothing is trusted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from core.text import clean_line
+
+LIMIT = 256 * 1024
+"""Longest line read, in bytes."""
+
+Word = Annotated[str, Meta(max_length=256)]
+Text = Annotated[str, Meta(max_length=65536)]
+Sources = Annotated[dict[Word, Text], Meta(max_length=16)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+class Facts(msgspec.Struct, frozen=True, tag_field="ev", tag="facts"):
+    """Said once, before the first sample. `sources` holds raw command and file output by name."""
+
+    system: Word
+    node: Word
+    release: Word
+    machine: Word
+    python: Word
+    sources: Sources
+
+
+class Sample(msgspec.Struct, frozen=True, tag_field="ev", tag="sample"):
+    """Said once a second; a gap in `seq` never occurs, late samples are not taken at all."""
+
+    system: Word
+    seq: Annotated[int, Meta(ge=0, le=2**62)]
+    sources: Sources
+
+
+class Listening(msgspec.Struct, frozen=True, tag_field="ev", tag="listening"):
+    """Answer to a `listen` order: the port per address, and why where there is none."""
+
+    ports: Annotated[dict[Word, Annotated[int, Meta(ge=1, le=65535)]], Meta(max_length=16)]
+    failed: Annotated[dict[Word, Text], Meta(max_length=16)] = {}
+
+
+class Probed(msgspec.Struct, frozen=True, tag_field="ev", tag="probed"):
+    """Answer to a `probe` order: the round trips that came back in time, in order."""
+
+    id: str | int
+    rtts_us: Annotated[list[Annotated[float, Meta(ge=0, le=60e6)]], Meta(max_length=1000)]
+    sent: Count
+    lost: Count
+    error: Text | None = None
+
+
+class Refused(msgspec.Struct, frozen=True, tag_field="ev", tag="refused"):
+    """An order the agent could not carry out."""
+
+    reason: Text
+
+
+Message = Facts | Sample | Listening | Probed | Refused
+
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+
+
+def read(line: bytes) -> Message:
+    """One line of the agent. Raises ValueError, with one clean line, for anything else."""
+    if len(line) > LIMIT:
+        raise ValueError(f"the agent sent a line of {len(line)} bytes; {LIMIT} is the most read")
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"the agent sent something unknown: {clean_line(str(error))}") from None

@@ -1,0 +1,202 @@
+"""One rehearsed device: a real SSH server on loopback with a folder, a memory budget and an announcement.
+
+Run as `python -m core.rehearsal.device`. The first line of standard input is its `Role`; it answers
+`{"port": n}` and then takes orders. When standard input ends, by order or because the console died,
+everything the device started is killed and its folder removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import asyncssh
+import msgspec
+
+from core.peers.announce import Announcement
+from core.rehearsal.tree import anonymous_memory, descendants
+from core.remote.machine import split_lines
+from core.text import size
+
+
+class Role(msgspec.Struct, frozen=True):
+    """What a rehearsed device is. `budget` in bytes."""
+
+    name: str
+    scope: str
+    folder: str
+    budget: int
+    host_key: str
+    user_keys: str
+
+
+class Order(msgspec.Struct, frozen=True):
+    """`cut` drops every SSH connection and refuses new ones until `mend`."""
+
+    op: str
+
+
+class Device:
+    """The SSH server and what runs below it."""
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+        self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._server: asyncssh.SSHAcceptor | None = None
+        self._announcement: Announcement | None = None
+        self._port = 0
+        self._environment = os.environ | {
+            "HOME": role.folder,
+            "TMPDIR": role.folder,
+            "EXO_TUI_REHEARSAL": f"{role.budget}:{os.getpid()}:{role.folder}",
+        }
+
+    async def open(self) -> int:
+        """Listen and announce; returns the port."""
+        await self._listen()
+        self._announcement = Announcement(
+            self._role.name,
+            self._port,
+            ["127.0.0.1"],
+            {"rehearsal": self._role.scope, "memory": str(self._role.budget)},
+            interfaces=["127.0.0.1"],
+        )
+        await self._announcement.start()
+        return self._port
+
+    async def _listen(self) -> None:
+        device = self
+
+        class Server(asyncssh.SSHServer):
+            def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+                self._connection = conn
+                device._connections.add(conn)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                device._connections.discard(self._connection)
+
+        self._server = await asyncssh.create_server(
+            Server,
+            "127.0.0.1",
+            self._port,
+            server_host_keys=[self._role.host_key],
+            authorized_client_keys=self._role.user_keys,
+            process_factory=self._session,
+            sftp_factory=True,
+            encoding=None,
+            reuse_address=True,
+        )
+        self._port = self._server.get_port()
+
+    async def _session(self, channel: asyncssh.SSHServerProcess[bytes]) -> None:
+        """One command. As sshd without a pty: a lost connection closes its standard input, no more."""
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_exec(
+            "/bin/sh", "-c", channel.command or "true", stdin=pipe, stdout=pipe, stderr=pipe,
+            cwd=self._role.folder, env=self._environment, start_new_session=True,
+        )  # fmt: skip
+        assert child.stdin and child.stdout and child.stderr
+        feeding = asyncio.create_task(_feed(channel, child))
+        await asyncio.gather(_pump(child.stdout, channel.stdout), _pump(child.stderr, channel.stderr))
+        code = await child.wait()
+        feeding.cancel()
+        with contextlib.suppress(asyncssh.Error, OSError):
+            if code < 0:
+                channel.exit_with_signal(signal.Signals(-code).name[3:])
+            else:
+                channel.exit(code)
+
+    async def obey(self, order: Order) -> None:
+        match order.op:
+            case "cut" if self._server is not None:
+                self._server.close()
+                self._server = None
+                for connection in tuple(self._connections):
+                    connection.abort()
+            case "mend" if self._server is None:
+                await self._listen()
+            case _:
+                print(f"{self._role.name}: nothing to do for {order.op!r}", file=sys.stderr)
+
+    async def watch_budget(self) -> None:
+        """Kill the largest process when the device is over its budget, as a kernel out of memory would."""
+        while True:
+            await asyncio.sleep(0.5)
+            memory = await asyncio.to_thread(anonymous_memory, os.getpid())
+            below = {pid: used for pid, used in memory.items() if pid != os.getpid()}
+            if below and sum(memory.values()) > self._role.budget:
+                largest = max(below, key=lambda pid: below[pid])
+                budget = size(self._role.budget)
+                print(f"{self._role.name}: over its budget of {budget}, killing {largest}", file=sys.stderr)
+                os.kill(largest, signal.SIGKILL)
+
+    async def close(self) -> None:
+        """Kill what runs here, take the announcement back, remove the folder."""
+        for pid in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self._announcement is not None:
+            await self._announcement.close()
+        if self._server is not None:
+            self._server.close()
+        shutil.rmtree(self._role.folder, ignore_errors=True)
+
+
+async def _feed(channel: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process) -> None:
+    """Standard input and signals from the channel to the process, by hand: redirecting passes no signals."""
+    assert child.stdin is not None
+    while True:
+        try:
+            data = await channel.stdin.read(2**16)
+        except asyncssh.SignalReceived as received:
+            with contextlib.suppress(ProcessLookupError, AttributeError):
+                os.killpg(child.pid, getattr(signal, f"SIG{received.signal}"))
+            continue
+        except (asyncssh.Error, OSError):
+            data = b""
+        if not data:
+            child.stdin.close()
+            return
+        with contextlib.suppress(OSError):
+            child.stdin.write(data)
+            await child.stdin.drain()
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncssh.SSHWriter[bytes]) -> None:
+    """Output to the channel; goes on reading when the channel is gone, so that the process never blocks."""
+    while data := await source.read(2**16):
+        with contextlib.suppress(asyncssh.Error, OSError):
+            sink.write(data)
+            await sink.drain()
+
+
+async def main() -> None:
+    """Be one device until standard input ends."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    role = msgspec.json.decode(await reader.readline(), type=Role)
+    Path(role.folder).mkdir(parents=True, exist_ok=True)
+    os.chdir(role.folder)  # where SFTP and sessions start
+    device = Device(role)
+    watching = asyncio.create_task(device.watch_budget())
+    try:
+        port = await device.open()
+        print(msgspec.json.encode({"port": port}).decode(), flush=True)
+        async for line in split_lines(reader.read):
+            await device.obey(msgspec.json.decode(line, type=Order))
+            print("{}", flush=True)
+    finally:
+        watching.cancel()
+        await device.close()
+
+
+if __name__ == "__main__":
+    # The console decides when a device ends; a ctrl+c in its terminal is not meant for us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(main())

@@ -1,0 +1,215 @@
+"""Reach a machine over SSH, with its key checked, and start processes there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+import asyncssh
+import msgspec
+
+from core.remote.hostkeys import HostKeyChanged, HostKeys, HostKeyUnknown
+from core.remote.machine import Exit, content_name, split_lines
+from core.text import clean_line
+
+KEEPALIVE = 1.0
+MISSED = 3
+"""Keepalives of a second, three missed: a silent peer is given up after four seconds (measured)."""
+
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com")
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach a machine. What is None is left to the user's ssh_config and agent."""
+
+    host: str
+    port: int | None = None
+    user: str | None = None
+    key: Path | None = None
+    python: str = "python3"
+    ssh_config: bool = True
+    """Read the user's ~/.ssh/config; a rehearsal does not."""
+
+
+class Unreachable(Exception):
+    """The machine could not be reached or let nobody in; the text is one line for a person."""
+
+
+async def connect(target: Target, keys: HostKeys) -> SshMachine:
+    """Connect and authenticate.
+
+    Raises HostKeyUnknown when the user must be asked, HostKeyChanged when the key is not the one on
+    record, Unreachable for everything else.
+    """
+    if target.host.startswith("-"):
+        raise Unreachable(f"{target.host!r} is not a host name")
+    client = _Client()
+    known = keys.load()
+    options: dict[str, object] = {
+        "known_hosts": known,
+        "client_factory": lambda: client,
+        "connect_timeout": 5,
+        "login_timeout": 10,
+        "keepalive_interval": KEEPALIVE,
+        "keepalive_count_max": MISSED,
+        "encryption_algs": CIPHERS,
+        "agent_forwarding": False,
+    }
+    if target.port is not None:
+        options["port"] = target.port
+    if target.user is not None:
+        options["username"] = target.user
+    if target.key is not None:
+        options["client_keys"] = [str(target.key)]
+        options["agent_path"] = None
+    if not target.ssh_config:
+        options["config"] = None
+    try:
+        connection = await asyncssh.connect(target.host, **options)  # pyright: ignore[reportArgumentType]
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise _host_key_trouble(target, client, keys, error) from None
+    except (OSError, asyncssh.Error, ValueError) as error:
+        raise Unreachable(_reason(target, error)) from None
+    return SshMachine(connection, client, target)
+
+
+class _Client(asyncssh.SSHClient):
+    """Remembers the key that nothing on record matched, and why the connection ended."""
+
+    def __init__(self) -> None:
+        self.offered: tuple[str, str, int, asyncssh.SSHKey] | None = None
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        # Also called for a changed key: saying yes here would accept that too.
+        self.offered = (host, addr, port, key)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(clean_line(str(exc)) if exc else "the connection was closed")
+
+
+def _host_key_trouble(
+    target: Target, client: _Client, keys: HostKeys, error: asyncssh.HostKeyNotVerifiable
+) -> Exception:
+    if client.offered is None:
+        return Unreachable(clean_line(f"{target.host}: {error.reason}"))
+    host, address, port, key = client.offered
+    if old := keys.recorded(host, address, port):
+        return HostKeyChanged(
+            f"{host} shows another host key than the one on record: {key.get_fingerprint()}, recorded "
+            f"{', '.join(old)}; if you know why it changed, remove its line from {keys.path}"
+        )
+    return HostKeyUnknown(host, port, key)
+
+
+def _reason(target: Target, error: Exception) -> str:
+    where = f"{target.host}:{target.port or 22}"
+    match error:
+        case ConnectionRefusedError():
+            return f"{where} refuses SSH connections; is Remote Login on?"
+        case TimeoutError():
+            return f"{where} does not answer"
+        case socket.gaierror():
+            return f"{target.host} is not a known name"
+        case asyncssh.PermissionDenied():
+            return f"{where} accepts none of your keys for this user"
+        case asyncssh.KeyExchangeFailed():
+            return f"{where} speaks no algorithm that is still safe"
+        case _:
+            return clean_line(f"{where}: {error}")
+
+
+class SshProcess:
+    """A process at the other end of an SSH channel."""
+
+    def __init__(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
+        self._process = process
+
+    def write(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # the channel closed meanwhile; wait() tells
+            self._process.stdin.write(data)
+
+    def lines(self) -> AsyncIterator[bytes]:
+        return split_lines(self._process.stdout.read)
+
+    def errors(self) -> AsyncIterator[bytes]:
+        return split_lines(self._process.stderr.read)
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.stdin.write_eof()
+
+    def kill(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.kill()
+
+    async def wait(self) -> Exit:
+        await self._process.wait()
+        if self._process.exit_signal:
+            return Exit(None, f"SIG{self._process.exit_signal[0]}")
+        return Exit(self._process.exit_status)
+
+
+class SshMachine:
+    """A machine at the other end of an SSH connection."""
+
+    def __init__(self, connection: asyncssh.SSHClientConnection, client: _Client, target: Target) -> None:
+        self._connection = connection
+        self._client = client
+        self.python = target.python
+        self.address: str = connection.get_extra_info("peername")[0]
+        self.local_address: str = connection.get_extra_info("sockname")[0]
+
+    async def start(self, argv: Sequence[str], folder: str | None = None) -> SshProcess:
+        command = f"exec {shlex.join(argv)}"
+        if folder is not None:
+            command = f"cd {shlex.quote(folder)} && {command}"
+        try:
+            return SshProcess(await self._connection.create_process(command, encoding=None))
+        except asyncssh.Error as error:
+            raise OSError(clean_line(f"{self.address}: {error.reason}")) from None
+
+    async def ship(self, files: Mapping[str, bytes], package: str) -> str:
+        # Relative to the home of the user, where both SFTP and commands start.
+        folder = f".cache/exo-tui/{package}/{content_name(files)}"
+        target = f"{folder}/{package}"
+        try:
+            async with self._connection.start_sftp_client() as sftp:
+                if not await sftp.isdir(target):
+                    fresh = f"{folder}.{id(self):x}/{package}"
+                    await sftp.makedirs(fresh, exist_ok=True)
+                    await sftp.makedirs(folder, exist_ok=True)
+                    for name, content in files.items():
+                        async with sftp.open(f"{fresh}/{name}", "wb") as file:
+                            await file.write(content)
+                    try:
+                        await sftp.rename(fresh, target)
+                    except asyncssh.SFTPError:  # another console was faster with the same content
+                        if not await sftp.isdir(target):
+                            raise
+                        await sftp.rmtree(fresh)  # pyright: ignore[reportUnknownMemberType]
+                    await sftp.rmdir(str(Path(fresh).parent))
+        except asyncssh.Error as error:
+            raise OSError(clean_line(f"{self.address}: cannot copy {package}: {error.reason}")) from None
+        return folder
+
+    async def has(self, path: str) -> bool:
+        done = await self._connection.run(f"test -e {shlex.quote(path)}")
+        return done.exit_status == 0
+
+    async def gone(self) -> str:
+        return await asyncio.shield(self._client.lost)
+
+    async def close(self) -> None:
+        self._connection.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await self._connection.wait_closed()
+                return
+        self._connection.abort()

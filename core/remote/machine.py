@@ -1,0 +1,182 @@
+"""A place where processes can be started: this computer, or one reached over SSH."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+LONGEST_LINE = 2**16
+"""Bytes of one line a device may send; what is longer is dropped whole."""
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a process ended. Both are None when the connection to it was lost."""
+
+    code: int | None
+    signal: str | None = None
+
+
+class Process(Protocol):
+    """A process with its three streams. Closing its standard input is how it is asked to end."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes for its standard input; silently too late when it is gone."""
+        ...
+
+    def lines(self) -> AsyncIterator[bytes]:
+        """Lines of standard output, without their ends."""
+        ...
+
+    def errors(self) -> AsyncIterator[bytes]:
+        """Lines of standard error, without their ends."""
+        ...
+
+    def end(self) -> None:
+        """Close its standard input."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        ...
+
+    async def wait(self) -> Exit: ...
+
+
+class Machine(Protocol):
+    """Where a device's processes run."""
+
+    @property
+    def address(self) -> str:
+        """The address under which this console reaches the machine."""
+        ...
+
+    @property
+    def python(self) -> str:
+        """The interpreter that the device's configuration names."""
+        ...
+
+    async def start(self, argv: Sequence[str], folder: str | None = None) -> Process:
+        """Start a program, in `folder` when given. Raises OSError."""
+        ...
+
+    async def ship(self, files: Mapping[str, bytes], package: str) -> str:
+        """Put a package's files into a folder named by their content; returns the folder. Raises OSError."""
+        ...
+
+    async def has(self, path: str) -> bool:
+        """Whether a file or folder exists there."""
+        ...
+
+    async def gone(self) -> str:
+        """Wait until the machine cannot be reached any more; returns the reason."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def content_name(files: Mapping[str, bytes]) -> str:
+    """A folder name that changes with any name or byte of `files`."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{len(files[name])}\0".encode())
+        digest.update(files[name])
+    return digest.hexdigest()[:16]
+
+
+async def split_lines(read: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[bytes]:
+    """The lines of a stream; one longer than `LONGEST_LINE` is left out."""
+    rest = b""
+    skipping = False
+    while chunk := await read(LONGEST_LINE):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if not skipping and len(line) <= LONGEST_LINE:
+                yield line
+            skipping = False
+        if len(rest) > LONGEST_LINE:
+            rest, skipping = b"", True
+    if rest and not skipping:
+        yield rest
+
+
+class LocalProcess:
+    """A child of this process, in a process group of its own."""
+
+    def __init__(self, child: asyncio.subprocess.Process) -> None:
+        self._child = child
+
+    def write(self, data: bytes) -> None:
+        stdin = self._child.stdin
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(data)
+
+    def lines(self) -> AsyncIterator[bytes]:
+        assert self._child.stdout is not None
+        return split_lines(self._child.stdout.read)
+
+    def errors(self) -> AsyncIterator[bytes]:
+        assert self._child.stderr is not None
+        return split_lines(self._child.stderr.read)
+
+    def end(self) -> None:
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+
+    def kill(self) -> None:
+        if self._child.returncode is None:
+            self._child.kill()
+
+    async def wait(self) -> Exit:
+        code = await self._child.wait()
+        return Exit(None, signal.Signals(-code).name) if code < 0 else Exit(code)
+
+
+class LocalMachine:
+    """This computer."""
+
+    def __init__(self, python: str, cache: Path, address: str = "127.0.0.1") -> None:
+        self.python = python
+        self.address = address
+        self._cache = cache
+
+    async def start(self, argv: Sequence[str], folder: str | None = None) -> LocalProcess:
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_exec(
+            *argv, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder, start_new_session=True
+        )
+        return LocalProcess(child)
+
+    async def ship(self, files: Mapping[str, bytes], package: str) -> str:
+        folder = self._cache / package / content_name(files)
+        target = folder / package
+        if not target.is_dir():
+            fresh = folder.with_name(f"{folder.name}.{os.getpid()}") / package
+            fresh.mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                (fresh / name).write_bytes(content)
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                fresh.rename(target)
+            except OSError:  # another console was faster with the same content
+                if not target.is_dir():
+                    raise
+                shutil.rmtree(fresh)
+            fresh.parent.rmdir()
+        return str(folder)
+
+    async def has(self, path: str) -> bool:
+        return Path(path).exists()
+
+    async def gone(self) -> str:
+        return await asyncio.get_running_loop().create_future()
+
+    async def close(self) -> None:
+        """Nothing to let go of: processes are ended by whoever started them."""
