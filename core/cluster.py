@@ -1,0 +1,390 @@
+"""The live cluster: wires discovery, devices, links and the run together, and carries out intents."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from core import events as ev
+from core.bus import Bus
+from core.config import Config, DeviceEntry
+from core.intents import FaultKind, why_not_ask, why_not_launch
+from core.member import Member
+from core.models.spec import ModelSpec
+from core.peers.diagnose import interfaces, why_empty
+from core.peers.mdns import Browser
+from core.plan.plan import Backend, Host, Plan, PlanError
+from core.plan.solve import propose, split
+from core.probe.links import pairs
+from core.rehearsal.rehearsal import Rehearsal
+from core.remote.connection import Target
+from core.remote.door import Door
+from core.remote.hostkeys import HostKeys
+from core.remote.machine import LocalMachine, Machine
+from core.run.launch import LaunchError, Run
+from core.run.protocol import Sampling, Turn
+from core.session.record import Recorder
+
+LINKS_S = 5.0
+LINKS_BUSY_S = 30.0
+"""Probes back off while an answer is being made: they would measure the run, and it them."""
+
+QUIET_S = 6.0
+"""Without any peer after so long, the likely cause is said."""
+
+ECHO_DELAY_MS = 50.0
+
+BACKEND_REASON: dict[Backend, str] = {
+    "sockets": "sockets between stages: a waiting rank sleeps, where MLX's ring spins a core",
+    "ring": "MLX's ring, as asked",
+}
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of the plan. Without a `split` the planner decides."""
+
+    context: int = 4096
+    backend: Backend = "sockets"
+    split: tuple[int, ...] = ()
+    on: tuple[str, ...] = ()
+    """Devices of the split, in order; by name when left out."""
+
+
+class Cluster:
+    """Everything between the bus and the machines. See `core.intents.Intents` for what can be asked."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        config: Config,
+        *,
+        spec: ModelSpec | None = None,
+        wish: Wish | None = None,
+        sampling: Sampling | None = None,
+        rehearsal: Rehearsal | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.bus = bus
+        self.run: Run | None = None
+        self._config = config
+        self._spec = spec
+        self._wish = wish or Wish()
+        self._sampling = sampling or Sampling()
+        self._rehearsal = rehearsal
+        self._recorder = recorder
+        self._keys = (
+            rehearsal.keys
+            if rehearsal
+            else HostKeys(config.known_hosts, (Path.home() / ".ssh" / "known_hosts",))
+        )
+        self._browser = Browser(
+            self._heard,
+            interfaces=["127.0.0.1"] if rehearsal else None,
+            scope=rehearsal.scope if rehearsal else None,
+        )
+        self._members: dict[str, Member] = {}
+        self._doors: dict[str, Door] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._planned_for: frozenset[str] = frozenset()
+        self._launching: asyncio.Task[None] | None = None
+
+    @property
+    def faults(self) -> tuple[FaultKind, ...]:
+        return get_args(FaultKind) if self._rehearsal else ()
+
+    @property
+    def expected(self) -> int:
+        """How many devices are to be in the cluster, as far as it is known from the start."""
+        if self._rehearsal is not None:
+            return len(self._rehearsal.ports)
+        return len(self._config.devices) + self._config.local
+
+    async def start(self) -> None:
+        """Browse, connect to the configured devices, measure. Raises RehearsalError."""
+        self.bus.subscribe(self._consider)
+        self._spawn(self._tick())
+        if self._spec is not None:
+            self.bus.publish(ev.ModelChosen(t=time.time(), spec=self._spec))
+        self.new_conversation()
+        if self._rehearsal is not None:
+            await self._rehearsal.start()
+        else:
+            self._join_configured()
+        await self._browse()
+        self._spawn(self._measure_links())
+
+    def _join_configured(self) -> None:
+        if self._config.local:
+            machine = LocalMachine(sys.executable, self._config.cache)
+
+            async def here() -> Machine:
+                return machine
+
+            self._enlist(Member("this-machine", machine.address, self.bus.publish, here))
+        for entry in self._config.devices:
+            self._knock(entry.name or entry.host, entry.target)
+
+    async def _browse(self) -> None:
+        failure = ""
+        try:
+            await self._browser.start()
+        except OSError as error:
+            failure = str(error)
+        self._spawn(self._explain_silence(failure))
+
+    async def _explain_silence(self, failure: str) -> None:
+        await asyncio.sleep(QUIET_S)
+        if not self.bus.state.peers:
+            reason = why_empty(await asyncio.to_thread(interfaces), QUIET_S, failure)
+            self._alert("warning", "discovery", reason)
+
+    # Devices
+
+    def _heard(self, event: ev.AnyEvent) -> None:
+        self.bus.publish(event)
+        if isinstance(event, ev.PeerSeen) and self._rehearsal is not None:
+            names = {port: name for name, port in self._rehearsal.ports.items()}
+            name = names.get(event.port)
+            if name is not None and name not in self._members:
+                self._knock(name, self._rehearsal.target(event.port), event.key)
+
+    def _knock(self, name: str, target: Target, peer: str = "") -> None:
+        door = self._doors[name] = Door(name, target, self._keys, self.bus.publish)
+        self._enlist(Member(name, target.host, self.bus.publish, door.open, peer))
+
+    def _enlist(self, member: Member) -> None:
+        self._members[member.name] = member
+        self._spawn(member.run())
+
+    def add(self, peer: str) -> None:
+        advert = self.bus.state.peers.get(peer)
+        if advert is None:
+            return
+        name = advert.name
+        if name in self._members:
+            self._alert("info", name, "is in the cluster already")
+            return
+        entry = DeviceEntry(host=advert.addresses[0] if advert.addresses else advert.host, port=advert.port)
+        self._knock(name, entry.target, peer)
+
+    def trust(self, device: str, accepted: bool) -> None:
+        if device in self._doors:
+            self._doors[device].answer(accepted)
+
+    # Links
+
+    async def _measure_links(self) -> None:
+        while True:
+            ready = [name for name, member in self._members.items() if member.ports]
+            for source, target in pairs(ready):
+                await self._members[source].probe(self._members[target])
+            await self._pause(LINKS_BUSY_S if self.bus.state.active else LINKS_S)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than `LINKS_S` once no answer is being made any more."""
+        end = time.monotonic() + seconds
+        started = time.monotonic()
+        while time.monotonic() < end:
+            await asyncio.sleep(0.5)
+            if not self.bus.state.active and time.monotonic() - started >= LINKS_S:
+                return
+
+    # The plan
+
+    def _consider(self, event: ev.AnyEvent) -> None:
+        """Plan again when the set of usable devices has changed and no run depends on the plan."""
+        state = self.bus.state
+        if isinstance(event, ev.RunStopped):
+            self._bury(event)
+        if not isinstance(event, ev.DeviceSeen | ev.DeviceSample | ev.RunStopped) or self._spec is None:
+            return
+        if state.run is not None and state.run.live:
+            return
+        usable = frozenset(
+            device.id for device in state.devices.values() if device.status == "ready" and device.sample
+        )
+        if usable == self._planned_for:
+            return
+        self._planned_for = usable
+        try:
+            self.bus.publish(ev.PlanChosen(t=time.time(), plan=self._plan(self._spec)))
+        except PlanError as error:
+            self.bus.publish(ev.PlanFailed(t=time.time(), reason=str(error)))
+
+    def _plan(self, spec: ModelSpec) -> Plan:
+        hosts = self.hosts()
+        wish = self._wish
+        if not hosts:
+            raise PlanError("no device is ready")
+        context = min(wish.context, spec.context)
+        why = BACKEND_REASON[wish.backend]
+        if not wish.split:
+            shared = "layers in proportion to each device's free memory"
+            return propose(spec, hosts, context, backend=wish.backend, why=(shared, why))
+        by_name = {host.id: host for host in hosts}
+        names = wish.on or tuple(sorted(by_name))[: len(wish.split)]
+        if missing := [name for name in names if name not in by_name]:
+            raise PlanError(f"{', '.join(missing)} is not ready")
+        chosen = [by_name[name] for name in names]
+        return split(
+            spec, chosen, wish.split, context, backend=wish.backend, why=("the split asked for", why)
+        )
+
+    def hosts(self) -> list[Host]:
+        """The devices a plan may use now."""
+        return [
+            Host(device.id, device.sample.memory_limit, device.sample.memory_used)
+            for device in self.bus.state.devices.values()
+            if device.status == "ready" and device.sample is not None
+        ]
+
+    # The run
+
+    def launch(self) -> None:
+        if reason := why_not_launch(self.bus.state):
+            self._alert("warning", "launch", reason)
+        elif self._launching is None or self._launching.done():
+            self._launching = self._spawn(self._launch())
+
+    async def _launch(self) -> None:
+        plan, spec = self.bus.state.plan, self._spec
+        assert plan is not None and spec is not None
+        machines: dict[str, Machine] = {}
+        for stage in plan.stages:
+            machine = self._members[stage.device].machine
+            if machine is None:
+                self._alert("warning", "launch", f"{stage.device} was lost")
+                return
+            machines[stage.device] = machine
+        self.run = Run(plan, spec, machines, self.bus.publish)
+        try:
+            await self.run.start([machines[stage.device].address for stage in plan.stages])
+        except LaunchError:
+            return  # said by the run itself
+        waiting = self.bus.state.active
+        if waiting is not None:
+            self._generate(waiting.id)
+        await self.run.watch()
+
+    def stop(self) -> None:
+        if self.run is not None:
+            self._spawn(self.run.stop("you stopped it"))
+
+    def _bury(self, stopped: ev.RunStopped) -> None:
+        """End the requests that the stopped run leaves unanswered."""
+        for request in [r for r in self.bus.state.requests.values() if r.done is None]:
+            self.bus.publish(
+                ev.RequestDone(
+                    t=stopped.t,
+                    request=request.id,
+                    why="error" if stopped.failed else "cancel",
+                    detail=stopped.reason,
+                    tokens=len(request.ids),
+                )
+            )
+
+    # Requests
+
+    def new_conversation(self) -> None:
+        self.bus.publish(ev.ConversationStarted(t=time.time(), conversation=secrets.token_hex(4)))
+
+    def ask(self, prompt: str) -> None:
+        state = self.bus.state
+        if reason := why_not_ask(state):
+            self._alert("warning", "chat", reason)
+            return
+        request = secrets.token_hex(4)
+        self.bus.publish(
+            ev.RequestStarted(t=time.time(), request=request, conversation=state.conversation, prompt=prompt)
+        )
+        if state.run is not None and state.run.live:
+            if state.run.ready is not None:
+                self._generate(request)
+        else:
+            self.launch()
+
+    def _generate(self, request: str) -> None:
+        state = self.bus.state
+        asked = state.requests[request]
+        turns: list[Turn] = []
+        for known in (state.requests[id_] for id_ in state.conversations[asked.conversation]):
+            turns.append(Turn("user", known.prompt))
+            if known.id != request and known.text:
+                turns.append(Turn("assistant", known.text))
+        assert self.run is not None
+        self.run.generate(request, turns, self._sampling)
+
+    def cancel(self) -> None:
+        active = self.bus.state.active
+        if active is not None and self.run is not None:
+            self.run.cancel(active.id)
+
+    # Faults
+
+    def inject(self, kind: FaultKind, device: str) -> None:
+        self._spawn(self._inject(kind, device))
+
+    async def _inject(self, kind: FaultKind, device: str) -> None:
+        rehearsal = self._rehearsal
+        if rehearsal is None or device not in rehearsal.ports:
+            return
+        pids = [
+            rank.hello.pid
+            for rank in (self.bus.state.run.ranks if self.bus.state.run else ())
+            if rank.device == device and rank.hello is not None and rank.exit is None
+        ]
+        if kind in ("kill", "freeze", "thaw") and not pids:
+            self._alert("warning", device, f"has no rank to {kind}")
+            return
+        self.bus.publish(ev.FaultInjected(t=time.time(), kind=kind, target=device))
+        match kind:
+            case "kill" | "freeze" | "thaw":
+                name = {"kill": "SIGKILL", "freeze": "SIGSTOP", "thaw": "SIGCONT"}[kind]
+                for pid in pids:
+                    rehearsal.signal(pid, name)
+            case "cut":
+                await rehearsal.cut(device)
+            case "mend":
+                await rehearsal.mend(device)
+            case "delay":
+                rehearsal.delay(device, ECHO_DELAY_MS)
+            case "hasten":
+                rehearsal.delay(device, 0)
+
+    # Life
+
+    async def close(self) -> None:
+        """Stop everything that was started; returns when nothing is left alive."""
+        if self._launching is not None and not self._launching.done() and self.run is None:
+            self._launching.cancel()
+        if self.run is not None:
+            await self.run.stop("the console was closed")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._browser.close()
+        if self._rehearsal is not None:
+            await self._rehearsal.close()
+        if self._recorder is not None:
+            self._recorder.close()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self.bus.publish(ev.Tick(t=time.time()))
+
+    def _alert(self, level: ev.Level, subject: str, text: str) -> None:
+        self.bus.publish(ev.Alert(t=time.time(), level=level, subject=subject, text=text))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

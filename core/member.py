@@ -1,0 +1,190 @@
+"""One device of the cluster: kept connected, its agent running, its samples and probes turned into events."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from core import events as ev
+from core.probe import frame, links, message, parse
+from core.remote.connection import Unreachable
+from core.remote.door import Refused
+from core.remote.hostkeys import HostKeyChanged
+from core.remote.machine import Machine, Process
+from core.text import clean_line
+
+BEAT = 3.0
+"""A fifth of the agent's lease."""
+
+PROBE_S = 15.0
+RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+NOT_FOUND = 127
+"""What a shell exits with when there is no such program."""
+
+Publish = Callable[[ev.AnyEvent], None]
+Reach = Callable[[], Awaitable[Machine]]
+
+
+class Member:
+    """A device by name. `run` keeps it in the cluster until cancelled."""
+
+    def __init__(self, name: str, address: str, publish: Publish, reach: Reach, peer: str = "") -> None:
+        self.name = name
+        self.machine: Machine | None = None
+        self.ports: dict[str, int] = {}
+        """Ports where its agent echoes, by address."""
+        self.token = secrets.token_hex(16)
+        self._address = address
+        self._publish = publish
+        self._reach = reach
+        self._peer = peer
+        self._agent: Process | None = None
+        self._bursts: dict[str, asyncio.Future[message.Probed]] = {}
+        self._numbers = itertools.count()
+
+    async def run(self) -> None:
+        """Connect, listen to the agent, and come back when it is lost, ever more slowly."""
+        failures = 0
+        while True:
+            self._seen("connecting")
+            reason = ""
+            try:
+                self.machine = await self._reach()
+                self._address = self.machine.address
+                failures = 0
+                reason = await self._attend(self.machine)
+            except (Refused, HostKeyChanged) as error:
+                self._seen("refused", str(error))
+                return
+            except (Unreachable, OSError) as error:
+                reason = str(error)
+            finally:
+                await self._let_go()
+            self._seen("lost", reason)
+            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            failures += 1
+
+    async def probe(self, target: Member) -> None:
+        """Measure one burst of round trips to another device, and publish what came of it."""
+        if self.machine is None or target.machine is None or self._agent is None:
+            return
+        address = target.machine.address
+        number = str(next(self._numbers))
+        answer: asyncio.Future[message.Probed] = asyncio.get_running_loop().create_future()
+        self._bursts[number] = answer
+        self._order(
+            op="probe", id=number, address=address, port=target.ports.get(address, 0), token=target.token
+        )
+        try:
+            async with asyncio.timeout(PROBE_S):
+                burst = links.burst(await answer)
+        except (TimeoutError, ValueError) as error:
+            reason = str(error) or f"{self.name} did not report its probe"
+            self._publish(ev.LinkFailed(t=time.time(), source=self.name, target=target.name, reason=reason))
+            return
+        except asyncio.CancelledError:
+            if answer.cancelled():  # the device was lost meanwhile, which is said elsewhere
+                return
+            raise
+        finally:
+            self._bursts.pop(number, None)
+        kind = links.kind(self.machine.address, address)
+        self._publish(
+            links.measured(
+                burst, source=self.name, target=target.name, kind=kind, address=address, t=time.time()
+            )
+        )
+
+    async def _attend(self, machine: Machine) -> str:
+        """Run the agent until it or the machine is gone; returns why."""
+        argv = [machine.python, "-I", "-S", "-u", "-c", frame.BOOT]
+        self._agent = agent = await machine.start(argv)
+        agent.write(frame.agent())
+        self._order(op="listen", addresses=[machine.address], token=self.token)
+        gone = asyncio.create_task(machine.gone())
+        complaints = asyncio.create_task(_last_line(agent))
+        listening = asyncio.create_task(self._listen(agent))
+        beating = asyncio.create_task(self._beat(agent))
+        try:
+            await asyncio.wait((gone, listening), return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                return gone.result()
+            ended = await agent.wait()
+            if ended.code == NOT_FOUND:
+                raise Refused(
+                    f"there is no {machine.python} on {self.name}; name one with `python` in config.toml"
+                )
+            return f"the agent ended ({ended.signal or ended.code}) {await complaints}".strip()
+        finally:
+            agent.end()
+            for task in (gone, complaints, listening, beating):
+                task.cancel()
+
+    async def _beat(self, agent: Process) -> None:
+        while True:
+            agent.write(b"\n")
+            await asyncio.sleep(BEAT)
+
+    async def _listen(self, agent: Process) -> None:
+        async for line in agent.lines():
+            try:
+                self._take(message.read(line))
+            except ValueError as error:
+                self._publish(
+                    ev.Alert(t=time.time(), level="warning", subject=self.name, text=clean_line(str(error)))
+                )
+
+    def _take(self, said: message.Message) -> None:
+        match said:
+            case message.Facts():
+                self._publish(parse.facts(said, self.name, time.time()))
+            case message.Sample():
+                sample = parse.sample(said, self.name, time.time())
+                if said.seq == 0:
+                    self._seen("ready")
+                self._publish(sample)
+            case message.Listening():
+                self.ports = dict(said.ports)
+            case message.Probed():
+                waiting = self._bursts.get(str(said.id))
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(said)
+            case message.Refused():
+                raise ValueError(said.reason)
+
+    def _order(self, **order: object) -> None:
+        if self._agent is not None:
+            self._agent.write(msgspec.json.encode(order) + b"\n")
+
+    async def _let_go(self) -> None:
+        machine, self.machine, self._agent = self.machine, None, None
+        self.ports = {}
+        for waiting in self._bursts.values():
+            waiting.cancel()
+        if machine is not None:
+            await machine.close()
+
+    def _seen(self, status: ev.DeviceStatus, detail: str = "") -> None:
+        self._publish(
+            ev.DeviceSeen(
+                t=time.time(),
+                device=self.name,
+                name=self.name,
+                address=self._address,
+                status=status,
+                detail=detail,
+                peer=self._peer,
+            )
+        )
+
+
+async def _last_line(process: Process) -> str:
+    last = ""
+    async for line in process.errors():
+        last = clean_line(line.decode(errors="replace")) or last
+    return last

@@ -1,0 +1,136 @@
+"""What a worker says on its control channel: one JSON object a line, checked before it is believed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from core.events import DoneReason, Phase
+from core.text import clean, clean_line
+
+
+class Said(msgspec.Struct, frozen=True, tag_field="ev", tag=str.lower):
+    """A line from a worker."""
+
+
+class Hello(Said, frozen=True):
+    """The worker is alive. `memory_limit` in bytes, where Metal tells it."""
+
+    pid: int
+    python: str
+    mlx: str
+    mlx_lm: str
+    compute: Literal["cpu", "gpu"]
+    memory_limit: int | None = None
+
+
+class Listening(Said, frozen=True):
+    """Where the worker waits for the rank before it."""
+
+    address: str
+    port: int
+
+
+class PhaseSaid(Said, frozen=True, tag="phase"):
+    phase: Phase
+    done: int = 0
+    total: int = 0
+
+
+class Loaded(Said, frozen=True):
+    """`weights` in bytes, `digest` over the tensors held."""
+
+    start: int
+    end: int
+    weights: int
+    digest: str
+    seconds: float
+
+
+class Beat(Said, frozen=True):
+    state: Literal["busy", "waiting", "idle"]
+    age: float
+    step: int
+    active: int
+    peak: int
+    cache: int
+
+
+class Prefill(Said, frozen=True):
+    request: str = msgspec.field(name="id")
+    done: int
+    total: int
+
+
+class Tokens(Said, frozen=True):
+    request: str = msgspec.field(name="id")
+    ids: tuple[int, ...]
+    text: str
+
+
+class Timed(Said, frozen=True):
+    request: str = msgspec.field(name="id")
+    compute_s: float
+    wait_s: float
+    steps: int
+    peak: int
+
+
+class Done(Said, frozen=True):
+    request: str = msgspec.field(name="id")
+    why: DoneReason
+    detail: str = ""
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    tokens: int = 0
+    ttft_s: float | None = None
+    prefill_tps: float | None = None
+    decode_tps: float | None = None
+
+
+class Error(Said, frozen=True):
+    phase: str
+    text: str
+
+
+class Exited(Said, frozen=True, tag="exit"):
+    """Last words of the guard. `why` is `lease` or `eof` when it ended the worker itself."""
+
+    code: int | None = None
+    signal: str | None = None
+    why: str = ""
+
+
+Line = Hello | Listening | PhaseSaid | Loaded | Beat | Prefill | Tokens | Timed | Done | Error | Exited
+
+_decoder = msgspec.json.Decoder(Line)
+
+
+def decode(line: bytes) -> Line:
+    """A worker's line, its strings sanitised. Raises ValueError, in a line for a person, when it is none."""
+    try:
+        said = _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a worker's line ({clean_line(str(error))})") from None
+    strings = {name: clean(text, 2**16) for name, text in asdict(said).items() if isinstance(text, str)}
+    return replace(said, **strings)
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How the last rank chooses a token. Temperature 0 is greedy."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    max_tokens: int = 512
+    chunk: int = 128
+    """Prompt tokens of one prefill step; smaller steps overlap better across stages."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A message of the conversation so far."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str

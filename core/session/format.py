@@ -1,0 +1,100 @@
+"""A recording on disk: NDJSON, zstd-compressed; the first line a header, every other line an event."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import msgspec
+import zstandard
+
+from core.events import AnyEvent
+from core.state import ClusterState
+
+FORMAT = "exo-tui-session"
+VERSION = 1
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recording starts with: who wrote it, and the state its events are folded onto."""
+
+    format: str = FORMAT
+    version: int = VERSION
+    started: float
+    software: dict[str, str]
+    state: ClusterState
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """A recording in memory. `truncated` when the file ends in mid-write; what came before is here."""
+
+    header: Header
+    events: tuple[AnyEvent, ...]
+    truncated: bool
+
+
+class RecordingError(ValueError):
+    """The file is no recording this version can read; the text is one line."""
+
+
+class _Stamp(msgspec.Struct):
+    format: str
+    version: int
+
+
+def read(path: Path) -> Recording:
+    """Read a recording, up to the cut if it was cut short. Raises RecordingError."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RecordingError(f"cannot read {path}: {error.strerror}") from None
+    text, whole = _decompress(data)
+    if not text:
+        raise RecordingError(f"{path} is not an exo-tui recording")
+    *lines, rest = text.split(b"\n")
+    if not lines:
+        raise RecordingError(f"{path} ends before its first line is complete")
+    try:
+        stamp = msgspec.json.decode(lines[0], type=_Stamp)
+    except msgspec.DecodeError:
+        raise RecordingError(f"{path} is not an exo-tui recording") from None
+    if stamp.format != FORMAT or stamp.version != VERSION:
+        raise RecordingError(
+            f"{path} is a {stamp.format!r} of version {stamp.version}; this exo-tui reads version {VERSION}"
+        )
+    try:
+        header = msgspec.json.decode(lines[0], type=Header)
+        events = tuple(_events.decode(line) for line in lines[1:])
+    except msgspec.DecodeError as error:
+        raise RecordingError(f"{path} is damaged: {error}") from None
+    return Recording(header, events, truncated=bool(rest) or not whole)
+
+
+_events = msgspec.json.Decoder(AnyEvent)
+
+
+def _decompress(data: bytes) -> tuple[bytes, bool]:
+    """What can be had of the data, and whether it was all."""
+    parts: list[bytes] = []
+    reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True)
+    try:
+        while chunk := reader.read(2**16):
+            parts.append(chunk)
+    except zstandard.ZstdError:
+        return b"".join(parts), False
+    return b"".join(parts), _ended(data)
+
+
+def _ended(data: bytes) -> bool:
+    """Whether the last frame of the data is complete."""
+    rest = data
+    while rest:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        try:
+            frame.decompress(rest)
+        except zstandard.ZstdError:
+            return False
+        if not frame.eof:
+            return False
+        rest = frame.unused_data
+    return True
