@@ -1,0 +1,147 @@
+# pyright: basic
+"""One rank: its phases up to ready, then requests until it is told to stop.
+
+Exit codes: 0 stopped, 1 an error (said in one `error` event), 3 a neighbour was lost. Always os._exit: a
+thread of MLX that waits on a dead neighbour would hold up an orderly shutdown for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+# A worker reads the directory it is given and never the network.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+from .control import Channel, ControlError, Stopped
+from .wire import Lost, Wire
+
+
+def main() -> int:
+    """Run the rank; the exit code."""
+    channel = Channel()
+    try:
+        _run(channel)
+    except Stopped:
+        return 0
+    except Lost as error:
+        channel.emit("error", phase="wire", text=str(error))
+        return 3
+    except Exception as error:  # the one place where everything else becomes one line for the console
+        traceback.print_exc()
+        channel.emit("error", phase=channel.phase_name, text=_one_line(error))
+        return 1
+    return 0
+
+
+def _run(channel: Channel) -> None:
+    channel.phase("environment", 0, 1)
+    # Over a second of imports: within a phase of its own, and where a failure is reported.
+    import mlx.core as mx
+
+    if mx.default_device().type == mx.DeviceType.cpu:
+        # On a CPU compiled functions call g++ at first use, or race for its cache, and are not faster for it.
+        mx.disable_compile()
+    import mlx_lm
+
+    from .stage import Stage, on_gpu, working_set
+    from .step import Follower, Leader
+    from .tokens import Tokens
+
+    start = channel.take("start")
+    channel.emit(
+        "hello",
+        pid=os.getpid(),
+        python=platform.python_version(),
+        mlx=mx.__version__,
+        mlx_lm=mlx_lm.__version__,
+        compute="gpu" if on_gpu() else "cpu",
+        memory_limit=working_set(),
+    )
+    channel.start_beating()
+    channel.phase("environment", 1, 1)
+    rank, size = int(start["rank"]), int(start["size"])
+    if not 0 <= rank < size:
+        raise ControlError(f"rank {rank} of {size}")
+    model = Path(start["model"]).expanduser()
+
+    wire = _connect(channel, start)
+
+    began = time.monotonic()
+    channel.phase("load", 0, 1)
+    first, last = int(start["start"]), int(start["end"])
+    stage = Stage(model, first, last, lambda done, total: channel.phase("load", done, total))
+    if (stage.first, stage.last) != (rank == 0, rank == size - 1):
+        raise ControlError(f"layers {first} to {last} are not for rank {rank} of {size}")
+    tokens = Tokens(model) if rank == 0 else None
+    channel.emit(
+        "loaded",
+        start=first,
+        end=last,
+        weights=stage.weights,
+        digest=stage.digest,
+        seconds=round(time.monotonic() - began, 3),
+    )
+    stage.warm_up(lambda done, total: channel.phase("warmup", done, total))
+    channel.phase("ready", 1, 1)
+    channel.now("idle")
+
+    if tokens is not None:
+        server: Leader | Follower = Leader(channel, stage, wire, tokens)
+    else:
+        assert wire is not None  # rank > 0 has neighbours
+        server = Follower(channel, stage, wire, rank - 1)
+    while True:
+        server.serve(channel.take("generate"))
+
+
+def _connect(channel: Channel, start: dict[str, Any]) -> Wire | None:
+    """Listen, learn where the others do, and join both neighbours; None for a rank alone."""
+    rank, size, address = int(start["rank"]), int(start["size"]), str(start["address"])
+    channel.phase("connect", 0, 2)
+    backend = start["backend"]
+    if backend == "ring":
+        from .ring import Ring, free_port
+
+        channel.emit("listening", address=address, port=free_port(address))
+        peers, _ = _peers(channel, size)
+        wire: Wire | None = Ring(rank, peers) if size > 1 else None
+    elif backend == "sockets":
+        from .sockets import Listener, Sockets
+
+        listener = Listener(address)
+        channel.emit("listening", address=address, port=listener.port)
+        peers, token = _peers(channel, size)
+        wire = Sockets(listener, rank, peers, token) if size > 1 else None
+        listener.close()
+    else:
+        raise ControlError(f"no such backend: {backend!r}")
+    channel.phase("connect", 2, 2)
+    return wire
+
+
+def _peers(channel: Channel, size: int) -> tuple[list[tuple[str, int]], bytes]:
+    """Every rank's address and port, by rank, and the launch token."""
+    connect = channel.take("connect")
+    peers = [(str(address), int(port)) for address, port in connect["peers"]]
+    if len(peers) != size:
+        raise ControlError(f"{len(peers)} peers for {size} ranks")
+    channel.phase("connect", 1, 2)
+    return peers, bytes.fromhex(connect["token"])
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, ControlError) else f"{type(error).__name__}: {text}"
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)

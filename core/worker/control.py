@@ -1,0 +1,129 @@
+# pyright: basic
+"""The control channel to the console: JSON lines on the process's own stdin and stdout, and the beat."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from typing import Any
+
+import mlx.core as mx
+
+BEAT = 0.5  # seconds
+
+
+class Stopped(Exception):
+    """The console asked for a clean end."""
+
+
+class ControlError(Exception):
+    """The console said something that cannot be meant here."""
+
+
+class Channel:
+    """Events up, operations down, and what this rank is doing right now."""
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        # Prints of any library must not corrupt the channel: fd 1 becomes the log, the real one is put aside.
+        self._out = os.dup(1)
+        os.dup2(2, 1)
+        self._lock = threading.Lock()
+        self._operations: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._asked: set[str] = set()  # ids of requests queued or running here
+        self._cancelled: set[str] = set()
+        self.stopping = False
+        self.phase_name = "environment"
+        self._state = "busy"
+        self._since = time.monotonic()
+        self.step = 0
+        threading.Thread(target=self._read, name="control", daemon=True).start()
+
+    def emit(self, ev: str, **fields: Any) -> None:
+        """Write one event; never interleaved with another thread's."""
+        line = json.dumps({"ev": ev, **fields}, separators=(",", ":")).encode() + b"\n"
+        with self._lock:
+            try:
+                while line:
+                    line = line[os.write(self._out, line) :]
+            except OSError:  # the console is gone: nothing said here can be heard
+                os._exit(1)
+
+    def phase(self, name: str, done: int, total: int) -> None:
+        """Report how far a phase of the start is."""
+        self.phase_name = name
+        self.now("busy", self.step + 1)
+        self.emit("phase", phase=name, done=done, total=total)
+
+    def now(self, state: str, step: int | None = None) -> None:
+        """Note "busy", "waiting" (on a neighbour) or "idle"; liveness is judged by the step counter."""
+        self._state, self._since = state, time.monotonic()
+        if step is not None:
+            self.step = step
+
+    def start_beating(self) -> None:
+        """Report state and memory (bytes) every half second from a thread of its own."""
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+
+    def take(self, *expected: str) -> dict[str, Any]:
+        """Block for the next operation. Raises Stopped for `stop`, ControlError for one not expected."""
+        while True:
+            operation = self._operations.get()
+            op = operation.get("op")
+            if op == "stop":
+                raise Stopped
+            if op in expected:
+                return operation
+            if op != "cancel":
+                raise ControlError(f"op {op!r} while waiting for {' or '.join(expected)}")
+
+    def cancelled(self, request: str) -> bool:
+        """Whether the request, queued or running, is to end now."""
+        return self.stopping or request in self._cancelled
+
+    def forget(self, request: str) -> None:
+        """The request is over: a later cancel of it means nothing."""
+        self._asked.discard(request)
+        self._cancelled.discard(request)
+
+    def _read(self) -> None:
+        # Raw reads: a thread blocked inside sys.stdin would break the interpreter's own shutdown.
+        rest = b""
+        while data := os.read(0, 1 << 16):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    self._accept(line)
+        os._exit(0)
+
+    def _accept(self, line: bytes) -> None:
+        try:
+            operation = json.loads(line)
+            op = operation["op"]
+            if op == "generate":
+                self._asked.add(str(operation["id"]))
+            elif op == "cancel" and str(operation["id"]) in self._asked:
+                self._cancelled.add(str(operation["id"]))
+        except (ValueError, KeyError, TypeError) as error:
+            self.emit("error", phase=self.phase_name, text=f"not an operation: {line[:80]!r} ({error!r})")
+            os._exit(1)
+        # Set here, not when taken: a running request has to see it.
+        self.stopping = self.stopping or op == "stop"
+        self._operations.put(operation)
+
+    def _beat(self) -> None:
+        while True:
+            self.emit(
+                "beat",
+                state=self._state,
+                age=round(time.monotonic() - self._since, 3),
+                step=self.step,
+                active=mx.get_active_memory(),
+                peak=mx.get_peak_memory(),
+                cache=mx.get_cache_memory(),
+            )
+            time.sleep(BEAT)

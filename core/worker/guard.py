@@ -1,0 +1,143 @@
+"""Supervise one worker and never outlive the console that asked for it.
+
+Started over ssh as `python <dir>/worker/guard.py --lease SECONDS`; stdlib only, Python 3.8. A blocked
+collective or a native call that holds the GIL cannot end itself: it is ended from outside, with its group.
+
+stdin:  lines. Anything read renews the lease; an empty line is a beat and goes no further; other lines go to
+        the worker. End of file, or a lease that runs out, ends the worker.
+stdout: the worker's own, then one line {"ev":"exit","code","signal","why"}; why is "" when the worker ended
+        by itself, else "lease", "eof" or "signal" (the guard itself was told to end).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+GRACE = 2.0  # seconds between SIGTERM and SIGKILL
+READ = 1 << 16
+
+
+class Guard:
+    """One child in its own process group, and the lease it lives under."""
+
+    def __init__(self, lease: float) -> None:
+        self.lease = lease
+        self.told = False
+        self._wake, wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake, False)
+        # A signal writes a byte here, so that `select` returns; SIGCHLD needs some handler to be delivered.
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, self._ended)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._end)
+        self.child = self._spawn()
+        assert self.child.stdin is not None
+        self._pipe = self.child.stdin.fileno()
+        os.set_blocking(self._pipe, False)
+        self._pending = b""  # what the worker has not taken yet
+        self._open = True  # the worker still reads
+
+    def _ended(self, *_: object) -> None:
+        """Nothing to do: the wake-up alone is wanted."""
+
+    def _end(self, *_: object) -> None:
+        self.told = True
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        package = os.path.dirname(os.path.abspath(__file__))
+        env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")}
+        return subprocess.Popen(
+            [sys.executable, "-u", "-m", os.path.basename(package)],
+            stdin=subprocess.PIPE,
+            bufsize=0,
+            cwd=os.path.dirname(package),
+            env=env,
+            start_new_session=True,
+        )
+
+    def watch(self) -> str:
+        """Pass lines on until the worker ends by itself ("") or has to: "lease", "eof", "signal"."""
+        line = b""
+        deadline = time.monotonic() + self.lease
+        while self.child.poll() is None:
+            left = deadline - time.monotonic()
+            if self.told:
+                return "signal"
+            if left <= 0:
+                return "lease"
+            writing = [self._pipe] if self._pending and self._open else []
+            readable, writable, _ = select.select([0, self._wake], writing, [], left)
+            if self._wake in readable:
+                self._drain()
+            if writable:
+                self._forward()
+            if 0 in readable:
+                data = os.read(0, READ)
+                if not data:
+                    return "eof"
+                deadline = time.monotonic() + self.lease
+                *lines, line = (line + data).split(b"\n")
+                self._pending += b"".join(one + b"\n" for one in lines if one.strip())
+        return ""
+
+    def _drain(self) -> None:
+        try:
+            while os.read(self._wake, READ):
+                pass
+        except BlockingIOError:
+            return
+
+    def _forward(self) -> None:
+        try:
+            taken = os.write(self._pipe, self._pending[:READ])
+        except BlockingIOError:
+            return
+        except BrokenPipeError:  # the worker is on its way out: its exit is reported, not this
+            self._open = False
+            return
+        self._pending = self._pending[taken:]
+
+    def finish(self) -> int:
+        """End the whole group; return the worker's wait status as Popen gives it (negative: a signal)."""
+        self._signal(signal.SIGTERM)
+        deadline = time.monotonic() + GRACE
+        while self.child.poll() is None and time.monotonic() < deadline:
+            select.select([self._wake], [], [], max(0.0, deadline - time.monotonic()))
+            self._drain()
+        # Also when the worker itself is gone: whatever it started shares its group.
+        self._signal(signal.SIGKILL)
+        return self.child.wait()
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.child.pid, number)
+        except (ProcessLookupError, PermissionError):
+            # Nobody left; macOS says EPERM where only a zombie is left.
+            return
+
+
+def main() -> int:
+    """Run one worker; exit as it did."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--lease", type=float, required=True, help="seconds without a line before the end")
+    guard = Guard(parser.parse_args().lease)
+    why = guard.watch()
+    code = guard.finish()
+    name = signal.Signals(-code).name if code < 0 else None
+    last = {"ev": "exit", "code": code if code >= 0 else None, "signal": name, "why": why}
+    with contextlib.suppress(OSError):  # nobody listens any more: the exit code still tells
+        os.write(1, (json.dumps(last) + "\n").encode())
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+# pyright: basic
+"""One stage of a pipeline: layers [start, end) of a model of any mlx-lm family.
+
+The first stage also holds the embedding, the last one the norm and the head (or the tied embedding).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten
+from mlx_lm.utils import _get_classes, load_model
+
+from .caches import Caches
+from .layers import Cell, Unsplittable, cut, layers_of
+
+WARM = (8, 1)  # tokens of the warm-up forwards: matrix-matrix kernels, then matrix-vector ones
+
+
+class BadModel(Exception):
+    """The model's files are not what the stage needs."""
+
+
+def on_gpu() -> bool:
+    """Whether MLX computes on a GPU here."""
+    return mx.default_device().type == mx.DeviceType.gpu
+
+
+def working_set() -> int | None:
+    """Bytes the GPU may keep resident; None where there is no such limit to ask for (CPU)."""
+    return mx.device_info().get("max_recommended_working_set_size") if on_gpu() else None
+
+
+class Stage:
+    """A part of a model that takes token ids or hidden states and gives hidden states or logits."""
+
+    def __init__(self, path: Path, start: int, end: int, progress: Callable[[int, int], None]) -> None:
+        """Read exactly this stage's tensors; `progress(done, total)` after each layer.
+
+        Raises BadModel and Unsplittable.
+        """
+        if not (path / "config.json").is_file():
+            raise BadModel(f"{path} is not a model: it has no config.json")
+        if mx.metal.is_available() and (limit := working_set()):
+            mx.set_wired_limit(limit)  # before loading: weights paged out later cost seconds a token
+        given: set[str] = set()
+        # Not strict: a device needs only the files with its own tensors; what is missing is found below.
+        self.model, config = load_model(path, lazy=True, strict=False, get_model_classes=_noting(given))
+        family = str(config.get("model_type"))
+        layers = layers_of(self.model)
+        count = len(layers)
+        if not layers:
+            raise Unsplittable(f"{family}: its list of layers is not in a known place")
+        if not 0 <= start < end <= count:
+            raise BadModel(f"the model has layers 0 to {count}, not {start} to {end}")
+        self.first, self.last = start == 0, end == count
+        self._whole = self.first and self.last
+        self._range = (start, end, None if self._whole else count)
+        self.lifted = not on_gpu() and bool(config.get("quantization"))
+        self._lift()
+        named = _tensors(self.model)
+        self._cell = Cell()
+        own = layers[start:end]
+        if not self._whole:
+            cut(layers, start, end, self._cell)
+        self.new_cache()
+        try:
+            self._held = self._needed(named, own)
+        except (TypeError, ValueError) as error:
+            # A family may take apart what its layers return, which hollow ones do not.
+            if self._whole:
+                raise
+            raise Unsplittable(f"{family}: {error}") from error
+        self._check(given)
+        for done, layer in enumerate(own):
+            progress(done, len(own) + 1)
+            mx.eval(layer.parameters())
+        progress(len(own), len(own) + 1)
+        mx.eval(self._held)
+        progress(len(own) + 1, len(own) + 1)
+        self.new_cache()
+
+    def _lift(self) -> None:
+        """On a CPU keep scales, biases and norms in float32: quantised matmuls are 9 to 40 times faster."""
+        floats = [one for one in _tensors(self.model).values() if _floating(one)]
+        # Of hidden states, as the model has them.
+        self.dtype: mx.Dtype = next((one.dtype for one in floats if one.dtype != mx.float32), mx.float32)
+        if self.lifted:
+            self.model.apply(lambda one: one.astype(mx.float32) if _floating(one) else one)
+
+    def _needed(self, named: dict[str, mx.array], own: list[Any]) -> dict[str, mx.array]:
+        """The tensors this stage's forward depends on, found in its graph before anything is read."""
+        out = self._probe(WARM[0])
+        graph = io.StringIO()
+        mx.export_to_dot(graph, out, **named)
+        used = set(re.findall(r'^"([^"]+)" ->', graph.getvalue(), re.MULTILINE))
+        inside = {id(one) for layer in own for one in _tensors(layer).values()}
+        return {name: one for name, one in named.items() if name in used or id(one) in inside}
+
+    def _check(self, given: set[str]) -> None:
+        missing = sorted(self._held.keys() - given)
+        if missing:
+            raise BadModel(f"{len(missing)} tensors of this stage are not in the model's files: {missing[0]}")
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the tensors held."""
+        return sum(one.nbytes for one in self._held.values())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over one line a tensor held, by name: its name, shape and dtype."""
+        lines = (f"{name} {list(one.shape)} {one.dtype}\n" for name, one in sorted(self._held.items()))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def offset(self) -> int:
+        """Tokens in the KV cache."""
+        return self._caches.offset
+
+    def new_cache(self) -> None:
+        """Forget all tokens."""
+        self._caches = Caches(self.model, *self._range)
+
+    def keep(self, tokens: int) -> int:
+        """Cut the KV cache back to its first `tokens`, or to none where it cannot; how many are kept."""
+        if not self._caches.trim(tokens):
+            self.new_cache()
+        return self._caches.offset
+
+    def forward(self, given: mx.array) -> mx.array:
+        """One pass, still lazy. In: token ids [B, L] to the first stage, hidden states [B, L, D] to the others;
+        out: logits [B, L, V] from the last stage, hidden states from the others."""
+        cell, tokens = self._cell, given
+        if not self.first:
+            cell.given, tokens = given, mx.zeros(given.shape[:2], mx.int32)
+        try:
+            out = self.model(tokens, cache=self._caches.all)
+            self._caches.advance(tokens.shape[1])
+            return out if self.last else cell.take()
+        finally:
+            cell.given = cell.taken = None
+
+    def adopt(self, hidden: mx.array, lifted: bool) -> mx.array:
+        """A neighbour's hidden states in the dtype this stage computes in (`lifted`: see wire.Flag)."""
+        if self.lifted:
+            return hidden.astype(mx.float32)
+        return hidden.astype(self.dtype) if lifted else hidden
+
+    def evaluate(self, out: mx.array | None = None) -> None:
+        """Compute `out`, and the caches with it."""
+        if out is not None:
+            mx.eval(out)
+        self._caches.evaluate()
+
+    def warm_up(self, progress: Callable[[int, int], None]) -> None:
+        """Run this stage alone on zeros, so that kernels are built and weights resident; leaves no token."""
+        for done, length in enumerate(WARM):
+            progress(done, len(WARM))
+            self.evaluate(self._probe(length))
+        self.new_cache()
+        mx.clear_cache()
+        progress(len(WARM), len(WARM))
+
+    def _probe(self, length: int) -> mx.array:
+        self._cell.probe = True
+        try:
+            out = self.model(mx.zeros((1, length), mx.int32), cache=self._caches.all)
+            self._caches.advance(length)
+            return out if self.last else self._cell.take()
+        finally:
+            self._cell.probe, self._cell.taken = False, None
+
+
+def _tensors(module: nn.Module) -> dict[str, mx.array]:
+    flat: Any = tree_flatten(module.parameters())
+    return dict(flat)
+
+
+def _floating(one: mx.array) -> bool:
+    return mx.issubdtype(one.dtype, mx.floating)
+
+
+def _noting(given: set[str]) -> Callable[..., Any]:
+    """A `get_model_classes` whose models note the name of every tensor their files give them."""
+
+    def classes(config: dict[str, Any]) -> tuple[type, type]:
+        model_class, arguments = _get_classes(config)
+
+        class Noted(model_class):
+            def load_weights(self, weights: Any, strict: bool = True) -> Any:
+                wanted = {name: one.shape for name, one in _tensors(self).items()}
+                for name, one in weights:
+                    if name in wanted and wanted[name] != one.shape:
+                        raise BadModel(f"{name} is {one.shape} in the files, the model wants {wanted[name]}")
+                    given.add(name)
+                return super().load_weights(weights, strict=strict)
+
+        return Noted, arguments
+
+    return classes

@@ -1,0 +1,57 @@
+# pyright: basic
+"""Text to token ids and back; rank 0 only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mlx_lm.utils import load_config, load_tokenizer
+
+
+class PromptError(Exception):
+    """A request's prompt cannot be turned into tokens."""
+
+
+class Tokens:
+    """The model's tokenizer, chat template and end-of-sequence ids."""
+
+    def __init__(self, model: Path) -> None:
+        # As mlx_lm.load does, so that both stop at the same ids.
+        self._tokenizer = load_tokenizer(model, eos_token_ids=load_config(model).get("eos_token_id"))
+        self.eos: frozenset[int] = frozenset(self._tokenizer.eos_token_ids)
+
+    def prompt(self, request: dict[str, Any]) -> list[int]:
+        """Ids of a request's `tokens`, `messages` or `prompt`, then its `resume` (an answer begun earlier).
+
+        Raises PromptError.
+        """
+        try:
+            ids = [int(one) for one in self._ids(request)] + [int(one) for one in request.get("resume") or []]
+        except PromptError:
+            raise
+        except Exception as error:  # a chat template is a program of the model's and may raise anything
+            raise PromptError(f"{type(error).__name__}: {error}") from error
+        if not ids:
+            raise PromptError("the prompt is empty")
+        return ids
+
+    def _ids(self, request: dict[str, Any]) -> list[int]:
+        tokenizer = self._tokenizer
+        if request.get("tokens") is not None:
+            return request["tokens"]
+        if request.get("messages") is not None:
+            if not tokenizer.has_chat_template:
+                raise PromptError("this model has no chat template: give it a plain prompt")
+            return tokenizer.apply_chat_template(request["messages"], add_generation_prompt=True)
+        text = request.get("prompt") or ""
+        special = tokenizer.bos_token is None or not text.startswith(tokenizer.bos_token)
+        return tokenizer.encode(text, add_special_tokens=special)
+
+    def detokenizer(self, resume: list[int]) -> Any:
+        """A streaming detokenizer that has already said the text of `resume`."""
+        made = self._tokenizer.detokenizer
+        for one in resume:
+            made.add_token(one)
+        _ = made.last_segment
+        return made
