@@ -1,0 +1,270 @@
+"""The real agent, started as a device starts it: framed on stdin."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from core.probe import frame, links, message, parse
+
+PATIENCE = 20
+TOKEN = "0123456789abcdef" * 2
+M = TypeVar("M", bound=message.Message)
+
+
+class Agent:
+    """A running agent: what it says, typed, and orders to it."""
+
+    def __init__(self, rehearsal: str = "") -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-u", "-c", frame.BOOT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "EXO_TUI_REHEARSAL": rehearsal},
+        )
+        self.said: queue.Queue[message.Message] = queue.Queue()
+        self.raw: list[bytes] = []
+        self.write(frame.agent())
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.raw.append(line)
+            self.said.put(message.read(line))
+
+    def write(self, data: bytes) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def order(self, **order: Any) -> None:
+        self.write(json.dumps(order).encode() + b"\n")
+
+    def hear(self, kind: type[M]) -> M:
+        """The next message of a kind; others before it are dropped."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            said = self.said.get(timeout=max(0.01, deadline - time.monotonic()))
+            if isinstance(said, kind):
+                return said
+
+    def listen(self, *addresses: str) -> message.Listening:
+        self.order(op="listen", addresses=addresses, token=TOKEN)
+        return self.hear(message.Listening)
+
+    def probe(self, port: int, token: str = TOKEN, **more: Any) -> message.Probed:
+        self.order(op="probe", id="p1", address="127.0.0.1", port=port, token=token, **more)
+        return self.hear(message.Probed)
+
+    def end(self) -> int:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.close()
+        code = self.process.wait(PATIENCE)
+        self.reader.join(PATIENCE)
+        self.process.stdout.close()
+        return code
+
+
+class Agents:
+    """Starts agents and ends what is left of them."""
+
+    def __init__(self) -> None:
+        self.started: list[Agent] = []
+
+    def __call__(self, rehearsal: str = "") -> Agent:
+        self.started.append(Agent(rehearsal))
+        return self.started[-1]
+
+
+@pytest.fixture
+def agents() -> Iterator[Agents]:
+    agents = Agents()
+    yield agents
+    for agent in agents.started:
+        agent.process.kill()
+        agent.end()
+
+
+def test_the_agent_is_python_3_8() -> None:
+    source = Path(frame.__file__).with_name("agent.py").read_text()
+    ast.parse(source, feature_version=(3, 8))
+
+
+def test_it_says_its_facts_once_and_then_samples(agents: Agents) -> None:
+    agent = agents()
+    facts = parse.facts(agent.hear(message.Facts), "a", 1.0)
+    assert (facts.device, facts.t, facts.budget) == ("a", 1.0, False)
+    assert facts.cores >= 1 and facts.chip and facts.python == sys.version.split()[0]
+    first, second = agent.hear(message.Sample), agent.hear(message.Sample)
+    assert (first.seq, second.seq) == (0, 1)
+    sample = parse.sample(second, "a", 2.0)
+    assert 0 < sample.memory_used < sample.memory_limit <= sample.memory_total
+    assert sample.load is not None
+    assert sum(b'"ev":"facts"' in line for line in agent.raw) == 1
+
+
+def test_the_end_of_stdin_ends_it(agents: Agents) -> None:
+    agent = agents()
+    agent.hear(message.Facts)
+    assert agent.end() == 0
+
+
+def test_silence_longer_than_the_lease_ends_it(agents: Agents) -> None:
+    agent = agents()
+    agent.order(op="lease", seconds=0.3)
+    assert agent.process.wait(PATIENCE) == 3
+
+
+def test_beats_keep_it_alive(agents: Agents) -> None:
+    agent = agents()
+    agent.order(op="lease", seconds=1)
+    enough = threading.Event()
+
+    def beat() -> None:
+        while not enough.wait(0.02):
+            agent.write(b"\n")
+
+    beats = threading.Thread(target=beat)
+    beats.start()
+    try:
+        start = time.monotonic()
+        while agent.hear(message.Sample).seq < 2:
+            pass
+        assert time.monotonic() - start > 1
+    finally:
+        enough.set()
+        beats.join(PATIENCE)
+
+
+def test_beats_that_piled_up_while_it_was_stopped_count(agents: Agents) -> None:
+    agent = agents()
+    agent.order(op="lease", seconds=2)
+    agent.listen("127.0.0.1")  # its answer shows that the lease counts
+    agent.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, agent.process.pid, os.WSTOPPED | os.WNOWAIT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        agent.process.wait(2.1)
+    agent.order(op="lease", seconds=60)
+    agent.process.send_signal(signal.SIGCONT)
+    assert agent.listen("127.0.0.1").ports
+
+
+def test_the_lease_holds_while_nobody_reads_what_it_says() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-u", "-c", frame.BOOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        # Each is answered by a line: far more than a pipe holds.
+        process.stdin.write(frame.agent() + b'{"op":"nothing we know"}\n' * 20_000)
+        process.stdin.write(b'{"op":"lease","seconds":0.3}\n')
+        process.stdin.flush()
+        assert process.wait(PATIENCE) == 3
+
+
+def test_two_agents_measure_the_round_trip_between_them(agents: Agents) -> None:
+    listener, prober = agents(), agents()
+    listening = listener.listen("127.0.0.1", "203.0.113.77")
+    assert list(listening.ports) == ["127.0.0.1"]
+    assert listening.failed["203.0.113.77"]
+    probed = prober.probe(listening.ports["127.0.0.1"], source="127.0.0.1", timeout=5)
+    assert (probed.sent, probed.lost, probed.error) == (30, 0, None)
+    event = links.measured(
+        links.burst(probed), source="a", target="b", kind="loopback", address="127.0.0.1", t=1.0
+    )
+    assert isinstance(event, links.LinkMeasured)
+    assert 0 < event.min_us <= event.p50_us <= event.p99_us
+
+
+def test_a_wrong_token_is_refused(agents: Agents) -> None:
+    agent = agents()
+    port = agent.listen("127.0.0.1").ports["127.0.0.1"]
+    probed = agent.probe(port, token="f" * 32)
+    assert probed.rtts_us == []
+    assert probed.error
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n".ljust(32))
+        assert stranger.recv(64) == b""
+
+
+def test_one_who_says_nothing_is_shown_out(agents: Agents) -> None:
+    port = agents().listen("127.0.0.1").ports["127.0.0.1"]
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as stranger:
+        assert stranger.recv(64) == b""
+
+
+def test_new_listeners_take_the_place_of_the_old(agents: Agents) -> None:
+    agent = agents()
+    old = agent.listen("127.0.0.1").ports["127.0.0.1"]
+    agent.listen("127.0.0.1")
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with socket.socket() as attempt:
+            if attempt.connect_ex(("127.0.0.1", old)):
+                return
+    pytest.fail("the old port still takes connections")
+
+
+def test_nobody_listening_is_an_error_of_the_burst(agents: Agents) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # bound but not listening: refuses
+        probed = agents().probe(bound.getsockname()[1])
+    assert probed.rtts_us == [] and probed.error
+
+
+def test_an_echo_delay_makes_round_trips_longer(agents: Agents, tmp_path: Path) -> None:
+    agent = agents(f"1000000000:{os.getpid()}:{tmp_path}")
+    port = agent.listen("127.0.0.1").ports["127.0.0.1"]
+    (tmp_path / "echo-delay").write_text("20\n")
+    slow = agent.probe(port, trips=3, warmup=1, timeout=5)
+    assert len(slow.rtts_us) == 3 and min(slow.rtts_us) >= 20_000
+
+
+def test_answers_later_than_the_timeout_are_lost(agents: Agents, tmp_path: Path) -> None:
+    (tmp_path / "echo-delay").write_text("300")
+    agent = agents(f"1000000000:{os.getpid()}:{tmp_path}")
+    port = agent.listen("127.0.0.1").ports["127.0.0.1"]
+    late = agent.probe(port, trips=3, warmup=0, timeout=0.01)
+    assert (late.sent, late.lost, late.rtts_us) == (3, 3, [])
+
+
+def test_a_rehearsal_device_measures_its_process_tree(agents: Agents, tmp_path: Path) -> None:
+    agent = agents(f"5000000000:{os.getpid()}:{tmp_path}")
+    assert parse.facts(agent.hear(message.Facts), "a", 1.0).budget
+    before = parse.sample(agent.hear(message.Sample), "a", 1.0)
+    assert before.memory_limit == before.memory_total == 5_000_000_000
+    size = 64 * 2**20
+    hold = f"import sys; held = bytes([1]) * {size}; print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout and child.stdout.readline()
+        while True:  # the first may have been taken before the child held it
+            after = parse.sample(agent.hear(message.Sample), "a", 2.0)
+            if after.memory_used >= before.memory_used + size // 2:
+                break
+        child.communicate()
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b'"x"', b"{}", b'{"op":"x"}', b'{"op":"listen"}', b'{"op":"probe","id":1}']
+)
+def test_an_order_it_cannot_read_is_refused_and_it_lives_on(agents: Agents, line: bytes) -> None:
+    agent = agents()
+    agent.write(line + b"\n")
+    assert agent.hear(message.Refused).reason
+    assert agent.listen("127.0.0.1").ports

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from functools import reduce
+
+from core import events as ev
+from core.plan.plan import Plan, Stage
+from core.series import SPAN, Series
+from core.state import ClusterState, apply, link_key
+
+PLAN = Plan(
+    model="toy", layers=4, stages=(Stage("a", 0, 3), Stage("b", 3, 4)), context=128, backend="sockets"
+)
+
+
+def fold(*events: ev.AnyEvent) -> ClusterState:
+    return reduce(apply, events, ClusterState())
+
+
+def test_a_device_is_known_before_its_samples_count() -> None:
+    sample = ev.DeviceSample(t=2, device="a", memory_total=8, memory_used=3, memory_limit=6)
+    assert fold(sample).devices == {}
+    state = fold(ev.DeviceSeen(t=1, device="a", name="a", address="x", status="ready"), sample)
+    assert state.devices["a"].memory.last == 3
+
+
+def test_a_lost_device_leaves_a_gap_in_its_memory() -> None:
+    state = fold(
+        ev.DeviceSeen(t=1, device="a", name="a", address="x", status="ready"),
+        ev.DeviceSample(t=2, device="a", memory_total=8, memory_used=3, memory_limit=6),
+        ev.DeviceSeen(t=3, device="a", name="a", address="x", status="lost", detail="keepalive"),
+    )
+    assert state.devices["a"].memory.values == (3, None)
+
+
+def test_ticks_turn_streamed_tokens_into_a_rate_and_silence_into_a_gap() -> None:
+    state = fold(
+        ev.Tick(t=10),
+        ev.RequestStarted(t=10, request="r", conversation="c", prompt="hi"),
+        ev.TokensStreamed(t=10.5, request="r", ids=(1, 2, 3), text="abc"),
+        ev.Tick(t=12),
+        ev.RequestDone(t=12.5, request="r", why="stop"),
+        ev.Tick(t=13),
+    )
+    assert state.decode.values == (None, 1.5, None)
+    assert state.requests["r"].text == "abc"
+    assert state.active is None
+
+
+def test_a_failed_probe_leaves_a_gap_in_the_latency() -> None:
+    good = ev.LinkMeasured(
+        t=1, source="a", target="b", kind="loopback", address="x", sent=30, received=30,
+        min_us=9, p50_us=10, p99_us=20,
+    )  # fmt: skip
+    link = fold(good, ev.LinkFailed(t=2, source="a", target="b", reason="refused")).links[link_key("a", "b")]
+    assert link.p50.values == (10, None)
+    assert link.failure == "refused"
+
+
+def test_ranks_of_another_run_are_ignored() -> None:
+    state = fold(
+        ev.RunStarted(t=1, run="one", plan=PLAN), ev.RankPhased(t=2, run="two", rank=0, phase="load")
+    )
+    assert state.run is not None
+    assert state.run.ranks[0].phase == "starting"
+
+
+def test_a_series_forgets_what_is_older_than_its_span() -> None:
+    series = Series().push(0, 1.0).push(SPAN, None).push(SPAN + 1, 2.0)
+    assert series.times == (SPAN, SPAN + 1)
+    assert series.total == 3
+    assert series.held == 1
