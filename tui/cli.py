@@ -1,0 +1,135 @@
+"""The command line: what can be typed, and the exit code that comes of it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class UsageError(Exception):
+    """What was typed cannot be meant; exit code 2."""
+
+
+class Failure(Exception):
+    """It did not work; exit code 1."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Carry out a command line; returns its exit code. Complaints are one line on stderr."""
+    args = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], Coroutine[Any, Any, int] | int] = _load(args.command)
+    try:
+        result = command(args)
+        return result if isinstance(result, int) else asyncio.run(result)
+    except UsageError as error:
+        return _complain(str(error), USAGE)
+    except Failure as error:
+        return _complain(str(error), FAILED)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        return FAILED
+
+
+def _complain(text: str, code: int) -> int:
+    print(f"exo-tui: {text}", file=sys.stderr)
+    return code
+
+
+def _load(name: str) -> Callable[[argparse.Namespace], Coroutine[Any, Any, int] | int]:
+    # Each command imports what it needs and no other: the console's first paint must not wait for asyncssh.
+    module, function = name.split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _count(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _split(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a split such as 12,10,8")
+    return tuple(map(int, parts))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="exo-tui", description="One MLX cluster from the machines on your desk, in a terminal."
+    )
+    parser.set_defaults(command="tui.open:console")
+    parser.add_argument(
+        "--model", help="a model directory or an id in the hub cache; `demo` for the demo model"
+    )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="record the session")
+    commands = parser.add_subparsers(title="commands", metavar="")
+
+    def add(name: str, command: str, about: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=about, description=about)
+        sub.set_defaults(command=command)
+        return sub
+
+    demo = add("demo", "tui.open:demo", "the console on a rehearsed cluster on this machine")
+    demo.add_argument("--devices", type=_count(1, 16), default=3, metavar="N")
+    demo.add_argument("--model", default="demo", help="a model directory instead of the demo model")
+    demo.add_argument("--record", type=Path, metavar="FILE", help="record the session")
+
+    devices = add("devices", "tui.headless:devices", "browse the network, list peers and devices")
+    devices.add_argument("--wait", type=float, default=3.0, metavar="S", help="seconds to listen (default 3)")
+    devices.add_argument("--json", action="store_true")
+
+    plan = add("plan", "tui.headless:plan", "plan without launching")
+    plan.add_argument("model", metavar="MODEL")
+    plan.add_argument("--cluster", type=Path, metavar="FILE", help="plan for what `devices --json` printed")
+    _plan_options(plan)
+    plan.add_argument("--json", action="store_true")
+
+    generate = add("run", "tui.headless:run", "launch, generate once, stop")
+    generate.add_argument("model", metavar="MODEL")
+    generate.add_argument("--prompt", required=True)
+    generate.add_argument(
+        "--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N"
+    )
+    _plan_options(generate)
+    generate.add_argument("--backend", choices=("auto", "sockets", "ring"), default="auto")
+    generate.add_argument("--max-tokens", type=_count(1, 10**6), default=256, metavar="N")
+    generate.add_argument("--temp", type=float, default=0.0, metavar="T")
+    generate.add_argument("--top-p", type=float, default=1.0, metavar="P")
+    generate.add_argument("--seed", type=_count(0, 2**31), metavar="S")
+    generate.add_argument("--record", type=Path, metavar="FILE", help="record the session")
+    generate.add_argument("--json", action="store_true")
+
+    replay = add("replay", "tui.open:replay", "the console on a recording")
+    replay.add_argument("file", type=Path)
+    replay.add_argument("--speed", type=float, default=1.0)
+
+    info = add("info", "tui.headless:info", "versions and paths")
+    info.add_argument("--json", action="store_true")
+    return parser
+
+
+def _plan_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--context", type=_count(1, 10**7), default=4096, metavar="N", help="tokens (default 4096)"
+    )
+    parser.add_argument("--mode", choices=("auto", "pipeline"), default="auto")
+    parser.add_argument("--split", type=_split, default=(), metavar="12,10,8", help="layers per device")
+    parser.add_argument(
+        "--on", type=_names, default=(), metavar="a,b,c", help="devices of the split, in order"
+    )

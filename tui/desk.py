@@ -1,0 +1,47 @@
+"""What screens work with: the state to draw, whom to ask, and why asking may be pointless."""
+
+from __future__ import annotations
+
+from core.bus import Bus
+from core.intents import Intents, Playback, why_not_ask, why_not_launch
+from core.state import ClusterState
+
+
+class Desk:
+    """The console's side of a cluster, live or replayed."""
+
+    def __init__(self, bus: Bus, playback: Playback | None) -> None:
+        self.bus = bus
+        self.playback = playback
+        self.intents: Intents | None = None
+        """None until the live cluster is connected, and in a replay for good."""
+
+    @property
+    def state(self) -> ClusterState:
+        """The newest state. States are immutable: the same object means nothing has changed."""
+        return self.bus.state
+
+    @property
+    def live_run(self) -> bool:
+        """Workers of ours may be alive."""
+        run = self.state.run
+        return self.intents is not None and run is not None and run.live
+
+    def why_not(self, action: str) -> str | None:
+        """The reason an action is not possible now, None when it is."""
+        if self.playback is not None:
+            return "this is a replay"
+        if self.intents is None:
+            return "still starting"
+        state = self.state
+        match action:
+            case "launch":
+                return why_not_launch(state)
+            case "stop":
+                return None if state.run is not None and state.run.live else "no run is live"
+            case "ask":
+                return why_not_ask(state)
+            case "cancel":
+                return None if state.active is not None else "no answer is being written"
+            case _:
+                return None

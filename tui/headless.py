@@ -1,0 +1,276 @@
+"""The commands that print and end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core import events as ev
+from core.bus import Bus
+from core.cluster import BACKEND_REASON, Cluster
+from core.models.spec import ModelSpec
+from core.plan.plan import Host, Plan, PlanError
+from core.plan.solve import propose, split
+from core.session.record import software
+from core.state import ClusterState
+from core.text import size
+from tui import prepare
+from tui.cli import DONE, FAILED, Failure, UsageError
+
+READY_S = 60.0
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    sys.stdout.flush()
+
+
+async def info(args: Namespace) -> int:
+    """Versions and paths."""
+    config = prepare.settings()
+    known = {
+        "versions": software(),
+        "paths": {
+            "config": str(config.folder / "config.toml"),
+            "known_hosts": str(config.known_hosts),
+            "cache": str(config.cache),
+        },
+    }
+    if args.json:
+        _print_json(known)
+    else:
+        for group in known.values():
+            for name, value in group.items():
+                print(f"{name:12} {value}")
+    return DONE
+
+
+async def devices(args: Namespace) -> int:
+    """What is announced, and how the configured devices are."""
+    bus = Bus()
+    cluster = Cluster(bus, prepare.settings())
+    try:
+        await prepare.start(cluster)
+        await asyncio.sleep(args.wait)
+        state = bus.state
+    finally:
+        await cluster.close()
+    if args.json:
+        _print_json(
+            {
+                "peers": [msgspec.to_builtins(peer) for peer in state.peers.values()],
+                "devices": [_device(device_id, state) for device_id in state.devices],
+            }
+        )
+        return DONE
+    for device in state.devices.values():
+        memory = f"{size(device.sample.memory_limit)} usable" if device.sample else device.detail
+        print(f"device  {device.name:24} {device.status:10} {device.address:22} {memory}")
+    for peer in state.peers.values():
+        services = " ".join(service.removesuffix(".local.") for service in peer.services)
+        print(f"peer    {peer.name:24} {'announced':10} {', '.join(peer.addresses):22} {services}")
+    for alert in state.alerts:
+        print(f"{alert.subject}: {alert.text}", file=sys.stderr)
+    return DONE
+
+
+def _device(device_id: str, state: ClusterState) -> dict[str, Any]:
+    device = state.devices[device_id]
+    sample = device.sample
+    return {
+        "id": device.id,
+        "address": device.address,
+        "status": device.status,
+        "detail": device.detail,
+        "chip": device.facts.chip if device.facts else None,
+        "memory_limit": sample.memory_limit if sample else None,
+        "memory_used": sample.memory_used if sample else None,
+    }
+
+
+class _ClusterDevice(msgspec.Struct):
+    id: str
+    memory_limit: int | None = None
+    memory_used: int | None = 0
+
+
+class _ClusterFile(msgspec.Struct):
+    devices: tuple[_ClusterDevice, ...]
+
+
+async def plan(args: Namespace) -> int:
+    """A plan for the devices at hand, or for those of a file."""
+    config = prepare.settings()
+    wish = prepare.wish(args)
+    spec = await prepare.model(args.model, config.cache)
+    if args.cluster is not None:
+        chosen = _plan_for(spec, _hosts(args.cluster), args)
+    else:
+        bus = Bus()
+        cluster = Cluster(bus, config, spec=spec, wish=wish)
+        try:
+            await prepare.start(cluster)
+            chosen = await _planned(bus, cluster.expected)
+        finally:
+            await cluster.close()
+    if args.json:
+        _print_json({"plan": msgspec.to_builtins(chosen), "split": chosen.split, "model": spec})
+    else:
+        for stage in chosen.stages:
+            print(f"{stage.device:24} layers {stage.start}-{stage.end - 1} ({stage.layers})")
+        for reason in chosen.why:
+            print(f"- {reason}")
+    return DONE
+
+
+def _hosts(path: Path) -> list[Host]:
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=_ClusterFile)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} is not what `exo-tui devices --json` prints: {error}") from None
+    return [
+        Host(d.id, d.memory_limit, d.memory_used or 0) for d in file.devices if d.memory_limit is not None
+    ]
+
+
+def _plan_for(spec: ModelSpec, hosts: list[Host], args: Namespace) -> Plan:
+    context = min(args.context, spec.context)
+    by_id = {host.id: host for host in hosts}
+    why = [BACKEND_REASON["sockets"]]
+    try:
+        if not args.split:
+            return propose(spec, hosts, context, why=why)
+        names = args.on or tuple(sorted(by_id))[: len(args.split)]
+        if missing := [name for name in names if name not in by_id]:
+            raise UsageError(f"{', '.join(missing)} is not in the cluster file")
+        return split(spec, [by_id[name] for name in names], args.split, context, why=why)
+    except PlanError as error:
+        raise Failure(str(error)) from None
+
+
+async def _planned(bus: Bus, count: int) -> Plan:
+    """The plan once `count` devices are ready or have failed. Raises Failure."""
+
+    def settled(state: ClusterState) -> bool:
+        known = [
+            d for d in state.devices.values() if d.sample or d.status in ("refused", "untrusted", "lost")
+        ]
+        return len(known) >= count and (state.plan is not None or state.plan_failure != "")
+
+    try:
+        async with asyncio.timeout(READY_S):
+            state = await bus.until(settled)
+    except TimeoutError:
+        raise Failure(_what_is_missing(bus.state)) from None
+    if state.plan is None:
+        raise Failure(state.plan_failure)
+    return state.plan
+
+
+def _what_is_missing(state: ClusterState) -> str:
+    late = [f"{d.name} is {d.status} {d.detail}".strip() for d in state.devices.values() if d.sample is None]
+    return f"after {READY_S:.0f} s the devices are not ready: {'; '.join(late) or 'none was found'}"
+
+
+async def run(args: Namespace) -> int:
+    """Launch, generate once, stop."""
+    config = prepare.settings()
+    wish, sampling = prepare.wish(args), prepare.sampling(args)
+    spec = await prepare.model(args.model, config.cache)
+    if args.split and sum(args.split) != spec.layers:
+        named = "+".join(map(str, args.split))
+        raise UsageError(f"the split {named} is {sum(args.split)} layers; {spec.name} has {spec.layers}")
+    bus = Bus()
+    recording = prepare.recorder(bus, args.record)
+    rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None
+    cluster = Cluster(
+        bus, config, spec=spec, wish=wish, sampling=sampling, rehearsal=rehearsal, recorder=recording
+    )
+    try:
+        await prepare.start(cluster)
+        await _planned(bus, cluster.expected)
+        if not args.json:
+            bus.subscribe(_print_text)
+        cluster.ask(args.prompt)
+        state = await bus.until(lambda state: all(r.done for r in state.requests.values()))
+        if rehearsal is not None or state.run is not None:
+            state = await _settled(bus)
+    finally:
+        await cluster.close()
+    return _report(state, spec, as_json=args.json)
+
+
+async def _settled(bus: Bus) -> ClusterState:
+    """The state once every rank has said where its time went, which it does right after the answer."""
+    try:
+        async with asyncio.timeout(2):
+            return await bus.until(
+                lambda state: (
+                    state.run is None
+                    or not state.run.live
+                    or all(len(r.ranks) == len(state.run.ranks) for r in state.requests.values())
+                )
+            )
+    except TimeoutError:
+        return bus.state
+
+
+def _print_text(event: ev.AnyEvent) -> None:
+    if isinstance(event, ev.TokensStreamed):
+        print(event.text, end="", flush=True)
+    elif isinstance(event, ev.RequestDone):
+        print(flush=True)
+
+
+def _report(state: ClusterState, spec: ModelSpec, *, as_json: bool) -> int:
+    request = next(iter(state.requests.values()))
+    done, live = request.done, state.run
+    if done is None or live is None:
+        raise Failure(state.alerts[-1].text if state.alerts else "no answer came")
+    if done.why == "error":
+        raise Failure(done.detail or "the run failed")
+    if not as_json:
+        decode = f"{done.decode_tps:.1f} tok/s" if done.decode_tps else "one token"
+        print(f"{done.tokens} tokens, {decode}, first after {done.ttft_s or 0:.2f} s", file=sys.stderr)
+        return DONE
+    ranks = [
+        {
+            "rank": rank.rank,
+            "device": rank.device,
+            "start": rank.start,
+            "end": rank.end,
+            "weights": rank.loaded.weights if rank.loaded else None,
+            "active": rank.beat.active if rank.beat else None,
+            "peak": timed.peak if timed else None,
+            "compute_s": timed.compute_s if timed else None,
+            "wait_s": timed.wait_s if timed else None,
+            "steps": timed.steps if timed else None,
+        }
+        for rank in live.ranks
+        for timed in [request.ranks.get(rank.rank)]
+    ]
+    _print_json(
+        {
+            "model": spec.name,
+            "text": request.text,
+            "tokens": request.ids,
+            "finish": done.why,
+            "prompt_tokens": done.prompt_tokens,
+            "ttft_s": done.ttft_s,
+            "prefill_tps": done.prefill_tps,
+            "decode_tps": done.decode_tps,
+            "backend": live.plan.backend,
+            "split": live.plan.split,
+            "ranks": ranks,
+            "certificate": live.certificate,
+            "launch_s": live.ready.seconds if live.ready else None,
+        }
+    )
+    return DONE if request.done and request.done.why in ("stop", "length") else FAILED

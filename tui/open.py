@@ -1,0 +1,73 @@
+"""The commands that open the console."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import Namespace
+from typing import Any
+
+from core.bus import Bus
+from core.intents import Intents
+from tui.cli import DONE, Failure, UsageError
+
+
+def _needs_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the console needs a terminal; `exo-tui devices` and `exo-tui run` do not")
+
+
+def console(args: Namespace) -> int:
+    """The console on the devices of this network."""
+    return _open(args, devices=0)
+
+
+def demo(args: Namespace) -> int:
+    """The console on a rehearsal."""
+    return _open(args, devices=args.devices)
+
+
+def _open(args: Namespace, devices: int) -> int:
+    _needs_terminal()
+    from tui.app import ConsoleApp
+
+    bus = Bus()
+
+    async def connect() -> Intents:
+        # asyncssh, zeroconf and the rest are imported here, after the first paint.
+        prepare = await asyncio.to_thread(_prepare)
+        config = prepare.settings()
+        spec = await prepare.model(args.model, config.cache) if args.model else None
+        recording = prepare.recorder(bus, args.record)
+        rehearsal = prepare.rehearsal(devices) if devices else None
+        cluster = prepare.Cluster(bus, config, spec=spec, rehearsal=rehearsal, recorder=recording)
+        await prepare.start(cluster)
+        return cluster
+
+    app = ConsoleApp(bus, connect, title="exo-tui demo" if devices else "exo-tui")
+    app.run()
+    return app.return_code or DONE
+
+
+def _prepare() -> Any:
+    from tui import prepare
+
+    return prepare
+
+
+def replay(args: Namespace) -> int:
+    """The console on a recording."""
+    _needs_terminal()
+    from core.session.format import RecordingError, read
+    from core.session.replay import Player
+    from tui.app import ConsoleApp
+
+    try:
+        recording = read(args.file)
+    except RecordingError as error:
+        raise Failure(str(error)) from None
+    bus = Bus()
+    player = Player(recording, bus, args.speed)
+    app = ConsoleApp(bus, playback=player, title=f"replay {args.file.name}")
+    app.run()
+    return app.return_code or DONE

@@ -1,0 +1,94 @@
+"""From what was typed to what the core takes: settings, model, recording."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from core import config
+from core.bus import Bus
+from core.cluster import Cluster, Wish
+from core.models import catalog, demo
+from core.models.spec import ModelError, ModelSpec, read
+from core.rehearsal.rehearsal import Rehearsal, RehearsalError
+from core.run.protocol import Sampling
+from core.session.record import Recorder
+from tui.cli import Failure, UsageError
+
+
+def settings() -> config.Config:
+    """The user's settings. Raises UsageError for a config.toml that cannot be used."""
+    try:
+        return config.load()
+    except config.ConfigError as error:
+        raise UsageError(str(error)) from None
+
+
+async def model(name: str, cache: Path) -> ModelSpec:
+    """The spec of a MODEL argument; `demo` is made first when it is not there. Raises UsageError, Failure."""
+    if name == "demo":
+        try:
+            path = await demo.ensure(cache, lambda line: print(line, file=sys.stderr))
+        except ModelError as error:
+            raise Failure(str(error)) from None
+    else:
+        try:
+            path = catalog.resolve(name)
+        except ModelError as error:
+            raise UsageError(str(error)) from None
+    try:
+        return await asyncio.to_thread(read, path.resolve())
+    except ModelError as error:
+        raise UsageError(str(error)) from None
+
+
+def recorder(bus: Bus, path: Path | None) -> Recorder | None:
+    """A recorder on the bus when a file was named. Raises Failure when it cannot be written."""
+    if path is None:
+        return None
+    try:
+        return Recorder(bus, path)
+    except FileExistsError:
+        raise Failure(f"{path} exists already; recordings are never overwritten") from None
+    except OSError as error:
+        raise Failure(f"cannot write {path}: {error.strerror}") from None
+
+
+def rehearsal(devices: int) -> Rehearsal:
+    """A rehearsal of so many devices. Raises Failure."""
+    try:
+        return Rehearsal(devices)
+    except (RehearsalError, OSError) as error:
+        raise Failure(str(error)) from None
+
+
+async def start(cluster: Cluster) -> None:
+    """Start a cluster; nothing of it is left when it fails. Raises Failure."""
+    try:
+        await cluster.start()
+    except RehearsalError as error:
+        await cluster.close()
+        raise Failure(str(error)) from None
+
+
+def wish(args: Namespace) -> Wish:
+    """What `--split`, `--on`, `--context` and `--backend` ask of the plan. Raises UsageError."""
+    if args.on and not args.split:
+        raise UsageError("--on names the devices of a --split")
+    if args.on and len(args.on) != len(args.split):
+        raise UsageError(f"--split has {len(args.split)} parts and --on names {len(args.on)} devices")
+    return Wish(
+        context=args.context,
+        backend="ring" if getattr(args, "backend", "auto") == "ring" else "sockets",
+        split=args.split,
+        on=args.on,
+    )
+
+
+def sampling(args: Namespace) -> Sampling:
+    """How tokens are chosen, as typed. Raises UsageError."""
+    if args.temp < 0 or not 0 < args.top_p <= 1:
+        raise UsageError("--temp is 0 or more, --top-p is over 0 and at most 1")
+    return Sampling(temperature=args.temp, top_p=args.top_p, seed=args.seed, max_tokens=args.max_tokens)

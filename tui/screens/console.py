@@ -1,0 +1,282 @@
+"""The main screen: four panes, drawn from the state by timers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.events import Key
+from textual.screen import Screen
+from textual.widgets import Footer, Input
+
+from core.state import ClusterState
+from tui import keymap
+from tui.desk import Desk
+from tui.host import app_of
+from tui.screens.trust import TrustScreen
+from tui.widgets import plot
+from tui.widgets.chatlog import ChatLog, ChatPane
+from tui.widgets.cluster import ClusterPane
+from tui.widgets.composer import Composer
+from tui.widgets.log import LogPane
+from tui.widgets.playbar import PlayBar
+from tui.widgets.plots import PlotsPane
+from tui.widgets.topbar import PANES, TopBar
+
+CLUSTER_EVERY = 0.5
+PLOTS_EVERY = 0.5
+CHAT_EVERY = 0.1
+
+ASKABLE = ("launch", "stop", "ask", "cancel", "new")
+_ACTIONS = {"compose_prompt": "ask"}
+"""Actions of the screen whose name at the desk differs."""
+_PLAYBACK = {"play", "step", "speed"}
+_FOCUS = {"cluster": "#cluster", "chat": "#chatlog", "plots": "#plots", "log": "#log"}
+
+
+class ConsoleScreen(Screen[None]):
+    """Arrival of data never paints. Each timer looks whether the state is another one, then draws it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keymap.CONSOLE, *keymap.PLAYBACK]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (140, "-wide")]  # noqa: RUF012 - as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012 - as Textual declares it
+
+    def __init__(self, desk: Desk, title: str) -> None:
+        super().__init__()
+        self.desk = desk
+        self._heading = title
+        self._drawn: ClusterState | None = None
+        self._plotted: ClusterState | None = None
+        self._told: ClusterState | None = None
+        self._reasons: tuple[str | None, ...] = ()
+        self._deferred: set[tuple[str, str]] = set()
+        """Host keys whose question was answered or put off; they do not open by themselves again."""
+
+    def compose(self) -> ComposeResult:
+        """In a narrow or short terminal CSS shows one pane, the one marked as front."""
+        yield TopBar(self._heading)
+        with Container(id="panes"):
+            yield ClusterPane(id="cluster", classes="pane -front")
+            yield ChatPane(id="chat", classes="pane")
+            yield PlotsPane(id="plots", classes="pane")
+            yield LogPane(id="log", classes="pane")
+        if self.desk.playback is not None:
+            yield PlayBar(id="playbar")
+        yield Footer(show_command_palette=True, compact=True)
+
+    async def on_mount(self) -> None:
+        """Paint once, then by timers."""
+        self.query_one("#cluster").focus()
+        self.call_after_refresh(self.paint)
+        self.set_interval(CLUSTER_EVERY, self.paint_cluster)
+        self.set_interval(CHAT_EVERY, self.paint_chat)
+        self.run_worker(self._plots(), group="plots")
+
+    async def _plots(self) -> None:
+        """Plots begin once plotext is loaded, which is not the event loop's work."""
+        await asyncio.to_thread(plot.load)
+        self.set_interval(PLOTS_EVERY, self.paint_plots)
+
+    async def paint(self) -> None:
+        """Draw everything at once, where a person asked for a change and waits to see it."""
+        self.paint_cluster()
+        await self.paint_chat()
+
+    def paint_cluster(self) -> None:
+        """Draw all but charts and chat."""
+        desk, state = self.desk, self.desk.state
+        if desk.playback is not None:
+            self.query_one(PlayBar).draw(desk.playback)
+        reasons = tuple(desk.why_not(action) for action in ASKABLE)
+        if reasons != self._reasons:
+            self._reasons = reasons
+            self.refresh_bindings()
+        if state is self._drawn:
+            return
+        self._drawn = state
+        self.query_one(TopBar).draw(state)
+        self.query_one(ClusterPane).draw(state)
+        self.query_one(LogPane).draw(state)
+        self._trust(state)
+
+    def paint_plots(self) -> None:
+        """Draw the charts when they can be seen."""
+        pane, state = self.query_one(PlotsPane), self.desk.state
+        if state is not self._plotted and pane.display and pane.size.width:
+            self._plotted = state
+            pane.draw(state)
+
+    async def paint_chat(self) -> None:
+        """Draw what is new in the conversation."""
+        desk, state = self.desk, self.desk.state
+        self.query_one(Composer).draw(desk.why_not("ask"), desk.playback is not None)
+        if state is self._told:
+            return
+        self._told = state
+        hint = desk.why_not("ask")
+        told = f"Nothing to ask yet: {hint}." if hint else "Press i and write; enter sends."
+        await self.query_one(ChatLog).draw(state, told)
+
+    def _trust(self, state: ClusterState) -> None:
+        """Open the first question that was not put off; close one that is no longer asked."""
+        top = app_of(self).screen
+        if isinstance(top, TrustScreen) and top.asked.device not in state.questions:
+            top.dismiss(None)
+        if top is not self or self.desk.intents is None:
+            return
+        for asked in state.questions.values():
+            if (asked.device, asked.fingerprint) not in self._deferred:
+                self._ask_trust(asked.device)
+                return
+
+    def _ask_trust(self, device: str) -> None:
+        asked = self.desk.state.questions[device]
+        self._deferred.add((asked.device, asked.fingerprint))
+
+        def answered(accepted: bool | None) -> None:
+            self._drawn = None
+            if accepted is not None and self.desk.intents is not None:
+                self.desk.intents.trust(device, accepted)
+
+        app_of(self).push_screen(TrustScreen(asked), answered)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that do nothing now are dimmed, those that can never work here are left out."""
+        replay = self.desk.playback is not None
+        if action in _PLAYBACK:
+            return replay
+        name = _ACTIONS.get(action, action)
+        if name not in ASKABLE:
+            return True
+        if replay:
+            return False
+        if name == "ask":
+            return True  # a prompt can be written while it cannot be sent
+        possible = self.desk.why_not(name) is None
+        return True if possible else False if name == "cancel" else None
+
+    def on_key(self, event: Key) -> None:
+        """A key whose action is not possible now says why."""
+        for binding in keymap.CONSOLE:
+            name = _ACTIONS.get(binding.action, binding.action)
+            if event.key == binding.key and name in ASKABLE:
+                reason = self.desk.why_not(name)
+                if reason:
+                    self._say(name, reason)
+
+    def _say(self, action: str, reason: str) -> None:
+        verb = {"new": "start a new chat", "cancel": "end an answer"}.get(action, action)
+        self.notify(f"Cannot {verb}: {reason}", severity="warning", markup=False)
+
+    def action_pane(self, name: str) -> None:
+        """Bring a pane to the front and give it the focus."""
+        for pane in PANES:
+            self.query_one(f"#{pane}").set_class(pane == name, "-front")
+        bar = self.query_one(TopBar)
+        bar.front = name
+        bar.redraw()
+        self._plotted = None
+        self.query_one(_FOCUS[name]).focus()
+
+    def action_cycle(self, step: int) -> None:
+        """The next pane, or the one before."""
+        at = PANES.index(self.query_one(TopBar).front)
+        self.action_pane(PANES[(at + step) % len(PANES)])
+
+    def action_compose_prompt(self) -> None:
+        """Write a prompt."""
+        self.action_pane("chat")
+        if not self.query_one(Composer).disabled:
+            self.query_one(Composer).focus()
+
+    def on_chat_pane_wanted(self, message: ChatPane.Wanted) -> None:
+        """Enter in the conversation."""
+        message.stop()
+        self.action_compose_prompt()
+
+    def action_launch(self) -> None:
+        """Launch the plan."""
+        self.request("launch")
+
+    def action_stop(self) -> None:
+        """Stop the run."""
+        self.request("stop")
+
+    def action_cancel(self) -> None:
+        """End the answer."""
+        self.request("cancel")
+
+    def action_new(self) -> None:
+        """An empty conversation."""
+        self.request("new")
+
+    def request(self, action: str) -> None:
+        """Ask the cluster for something, or say why not."""
+        intents, reason = self.desk.intents, self.desk.why_not(action)
+        if intents is None or reason:
+            self._say(action, reason or "still starting")
+            return
+        match action:
+            case "launch":
+                intents.launch()
+            case "stop":
+                intents.stop()
+            case "cancel":
+                intents.cancel()
+            case _:
+                intents.new_conversation()
+        self.call_later(self.paint)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """A prompt was written; it stays in the composer when it cannot be sent."""
+        event.stop()
+        intents, reason = self.desk.intents, self.desk.why_not("ask")
+        prompt = event.value.strip()
+        if intents is None or reason:
+            self._say("ask", reason or "still starting")
+        elif prompt:
+            event.input.clear()
+            intents.ask(prompt)
+            self.query_one(ChatLog).anchor()
+            self.call_later(self.paint)
+
+    def on_cluster_pane_chosen(self, message: ClusterPane.Chosen) -> None:
+        """Enter on a device or peer."""
+        message.stop()
+        state, intents = self.desk.state, self.desk.intents
+        if intents is None:
+            self._say("add", self.desk.why_not("add") or "still starting")
+        elif message.key in state.questions:
+            self._ask_trust(message.key)
+        elif message.key in state.peers:
+            intents.add(message.key)
+
+    def on_descendant_focus(self) -> None:
+        """A pane reached by mouse is the front one too."""
+        focused = self.focused
+        pane = next((a for a in focused.ancestors_with_self if a.id in PANES), None) if focused else None
+        bar = self.query_one(TopBar)
+        if pane is not None and pane.id != bar.front:
+            bar.front = cast(str, pane.id)
+            bar.redraw()
+
+    async def action_play(self) -> None:
+        """Pause the replay or go on."""
+        if self.desk.playback is not None:
+            self.desk.playback.toggle()
+            await self.paint()
+
+    async def action_step(self, events: int) -> None:
+        """Move by an event."""
+        if self.desk.playback is not None:
+            self.desk.playback.step(events)
+            await self.paint()
+
+    async def action_speed(self, factor: float) -> None:
+        """Play faster or slower."""
+        if self.desk.playback is not None:
+            self.desk.playback.change_speed(factor)
+            await self.paint()

@@ -1,0 +1,36 @@
+"""A question with two answers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+
+class Question(ModalScreen[bool]):
+    """Asks; y is True, n and escape are False."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "Yes", id="answer.yes"),
+        Binding("n,escape", "answer(False)", "No", id="answer.no"),
+    ]
+
+    def __init__(self, text: str, hint: str) -> None:
+        super().__init__()
+        self._text = text
+        self._hint = hint
+
+    def compose(self) -> ComposeResult:
+        """The question and its keys."""
+        with Vertical(classes="dialog"):
+            yield Static(Content(self._text), classes="dialog-text", markup=False)
+            yield Static(Content(self._hint), classes="dialog-keys", markup=False)
+
+    def action_answer(self, answer: bool) -> None:
+        """Give the answer."""
+        self.dismiss(answer)

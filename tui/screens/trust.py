@@ -1,0 +1,69 @@
+"""The question about a host key nobody has accepted yet."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from core.events import TrustAsked
+
+KEY_FILES = {
+    "ssh-ed25519": "ssh_host_ed25519_key.pub",
+    "ssh-rsa": "ssh_host_rsa_key.pub",
+    "rsa-sha2-256": "ssh_host_rsa_key.pub",
+    "rsa-sha2-512": "ssh_host_rsa_key.pub",
+}
+"""File of a host key by algorithm; ECDSA otherwise."""
+
+
+class TrustScreen(ModalScreen[bool | None]):
+    """Shows the key. True accepts, False refuses, None leaves the question open."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "Accept", id="trust.accept"),
+        Binding("n", "answer(False)", "Refuse", id="trust.refuse"),
+        Binding("escape", "later", "Later", id="trust.later"),
+    ]
+
+    def __init__(self, asked: TrustAsked) -> None:
+        super().__init__()
+        self.asked = asked
+
+    def compose(self) -> ComposeResult:
+        """The key, how to compare it, and the keys."""
+        asked = self.asked
+        file = KEY_FILES.get(asked.algorithm, "ssh_host_ecdsa_key.pub")
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = "New host key"
+            yield Static(
+                Content.assemble(
+                    ("Host         ", "$muted"),
+                    (f"{asked.host} port {asked.port}\n", "bold"),
+                    ("Algorithm    ", "$muted"),
+                    f"{asked.algorithm}\n",
+                    ("Fingerprint  ", "$muted"),
+                    (asked.fingerprint, "bold $text-warning"),
+                ),
+                classes="dialog-text",
+                markup=False,
+            )
+            yield Static(
+                Content(f"On that machine, compare with\nssh-keygen -lf /etc/ssh/{file}"),
+                classes="dialog-text",
+                markup=False,
+            )
+            yield Static("y accept   n refuse   esc decide later", classes="dialog-keys", markup=False)
+
+    def action_answer(self, accepted: bool) -> None:
+        """Accept or refuse."""
+        self.dismiss(accepted)
+
+    def action_later(self) -> None:
+        """Leave the question open; enter on the device asks again."""
+        self.dismiss(None)

@@ -1,0 +1,147 @@
+"""The devices of the cluster, and the peers that could join it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from core import events as ev
+from core.state import ClusterState, Device
+from tui.widgets.cells import Cell, line, table
+from tui.widgets.figures import bar, duration, gib
+from tui.widgets.rows import StateRows
+
+STALE = 3.0
+"""Seconds after which a sample's age is shown."""
+SUSPECT = 5.0
+"""Seconds after which a silent device is called suspect."""
+
+STATUS: dict[ev.DeviceStatus, Cell] = {
+    "connecting": ("○ connecting", "$text-primary"),
+    "untrusted": ("◆ untrusted", "$text-warning"),
+    "ready": ("● ready", "$text-success"),
+    "refused": ("✖ refused", "$text-error"),
+    "lost": ("▲ lost", "$text-error"),
+}
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+def new_peers(state: ClusterState) -> list[ev.PeerSeen]:
+    """Peers that are not devices already.
+
+    Devices of a rehearsal share the loopback address, so an address alone tells only off loopback.
+    """
+    names = {d.id for d in state.devices.values()} | {d.name for d in state.devices.values()}
+    addresses = {d.address for d in state.devices.values() if not d.address.startswith(_LOOPBACK)}
+
+    def known(peer: ev.PeerSeen) -> bool:
+        reached = {peer.host, *peer.addresses, *(f"{a}:{peer.port}" for a in (peer.host, *peer.addresses))}
+        return bool({peer.key, peer.name} & names or reached & addresses)
+
+    return sorted((p for p in state.peers.values() if not known(p)), key=lambda p: (p.name, p.key))
+
+
+def choices(state: ClusterState) -> list[str]:
+    """What the selection moves over: device ids, then keys of new peers."""
+    return [*state.devices, *(peer.key for peer in new_peers(state))]
+
+
+def device_rows(state: ClusterState, width: int, chosen: str | None = None) -> list[Content]:
+    """A row for each device, a second one where something needs to be said, and the peers below."""
+    devices = list(state.devices.values())
+    ready = sum(d.status == "ready" for d in devices)
+    rows = [
+        line(
+            ("Devices", "bold $text-accent"),
+            (f"  {ready} of {len(devices)} ready", "$muted"),
+            width=width,
+        )
+    ]
+    if not devices:
+        rows.append(line(("  none yet — add a peer below, or wait for discovery", "$muted"), width=width))
+    cells = [_device(d, state.now, d.id == chosen) for d in devices]
+    for device, row in zip(
+        devices, table(cells, width, flex=3, right=(6, 8), drop=(4, 7, 5, 3)), strict=True
+    ):
+        rows.append(_mark(row, width) if device.id == chosen else row)
+        note = _note(state, device)
+        if note:
+            rows.append(line((f"    {note}", "$text-warning"), width=width))
+    peers = new_peers(state)
+    if peers:
+        rows.append(
+            line(
+                (f"Also here: {len(peers)}", "bold"),
+                ("  enter adds the chosen one", "$muted"),
+                width=width,
+            )
+        )
+    cells = [_peer(p, p.key == chosen) for p in peers]
+    for peer, row in zip(peers, table(cells, width, flex=3, drop=(3,)), strict=True):
+        rows.append(_mark(row, width) if peer.key == chosen else row)
+    return rows
+
+
+def _mark(row: Content, width: int) -> Content:
+    return row.pad_right(max(0, width - row.cell_length)).stylize_before("on $panel-lighten-1")
+
+
+def _pointer(chosen: bool) -> Cell:
+    return ("›" if chosen else " ", "bold $text-accent")
+
+
+def _device(device: Device, now: float, chosen: bool) -> list[Cell]:
+    facts, sample = device.facts, device.sample
+    chip = facts.chip if facts else device.address
+    cores = f"{facts.cores} cores" if facts else ""
+    cells = [
+        _pointer(chosen),
+        STATUS[device.status],
+        (device.name, "bold"),
+        (chip, ""),
+        (cores, "$muted"),
+    ]
+    if sample is None:
+        return [*cells, ("", ""), ("", ""), ("", ""), ("", "")]
+    share = sample.memory_used / sample.memory_limit if sample.memory_limit else 0.0
+    tone = "$text-success" if share < 0.75 else "$text-warning" if share < 0.92 else "$text-error"
+    load = f"load {sample.load:.2f}" if sample.load is not None else ""
+    age = now - sample.t
+    word = f"{age:.0f} s ago" if age > STALE else ""
+    if device.status == "ready" and age > SUSPECT:
+        word = f"suspect, {duration(age)}"
+    return [
+        *cells,
+        (bar(share, 8), tone),
+        (f"{gib(sample.memory_used)}/{gib(sample.memory_limit)} GiB", ""),
+        (load, "$muted"),
+        (word, "$text-warning" if word.startswith("suspect") else "$muted"),
+    ]
+
+
+def _note(state: ClusterState, device: Device) -> str:
+    if device.id in state.questions:
+        return "its host key is new: press enter to compare and answer"
+    return "" if device.status == "ready" else device.detail
+
+
+def _peer(peer: ev.PeerSeen, chosen: bool) -> list[Cell]:
+    where = peer.host if peer.source == "mdns" else f"{peer.host} (config)"
+    return [
+        _pointer(chosen),
+        ("+ peer", "$text-primary"),
+        (peer.name, "bold"),
+        (f"{where}:{peer.port}", "$muted"),
+        (" ".join(peer.services), "$muted"),
+    ]
+
+
+class Devices(StateRows):
+    """The devices and new peers, one of them chosen while the pane has the focus."""
+
+    chosen: str | None = None
+
+    def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
+        """See `device_rows`."""
+        return device_rows(state, width, self.chosen)

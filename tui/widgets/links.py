@@ -1,0 +1,63 @@
+"""The measured links between devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from core.state import ClusterState, Link
+from tui.widgets.cells import Cell, line, table
+from tui.widgets.figures import duration, latency
+from tui.widgets.rows import StateRows
+
+OLD = 15.0
+"""Seconds after which a measurement's age is shown: three bursts missed."""
+_HEAD = ("link", "kind", "address", "p50", "p99", "min", "loss", "")
+
+
+def device_name(state: ClusterState, device: str) -> str:
+    """The name of a device, its id while nothing else is known."""
+    known = state.devices.get(device)
+    return known.name if known else device
+
+
+def link_rows(state: ClusterState, width: int) -> list[Content]:
+    """A heading and a row for each link."""
+    rows = [line(("Links", "bold $text-accent"), ("  TCP round trip of 64 bytes", "$muted"), width=width)]
+    if not state.links:
+        why = "measured once two devices are ready"
+        return [*rows, line((f"  {why}", "$muted"), width=width)]
+    cells: list[list[Cell]] = [[(text, "$muted") for text in _HEAD]]
+    cells += [_link(state, link) for link in state.links.values()]
+    return [*rows, *table(cells, width, flex=7, right=(3, 4, 5, 6), drop=(2, 5, 1, 6))]
+
+
+def _link(state: ClusterState, link: Link) -> list[Cell]:
+    name = f"{device_name(state, link.source)} → {device_name(state, link.target)}"
+    last = link.last
+    if last is None:
+        return [(name, "bold"), *[("", "")] * 6, (f"✖ {link.failure}", "$text-error")]
+    age = state.now - last.t
+    word: Cell = (f"{duration(age)} ago" if age > OLD else "", "$muted")
+    if link.failure:
+        word = (f"✖ {link.failure}", "$text-error")
+    loss = 1 - last.received / last.sent if last.sent else 0.0
+    return [
+        (name, "bold"),
+        (last.kind, ""),
+        (last.address, "$muted"),
+        (latency(last.p50_us), "bold"),
+        (latency(last.p99_us), ""),
+        (latency(last.min_us), "$muted"),
+        (f"{loss:.0%}", "$text-error" if loss else "$muted"),
+        word,
+    ]
+
+
+class Links(StateRows):
+    """The links table."""
+
+    def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
+        """See `link_rows`."""
+        return link_rows(state, width)

@@ -1,0 +1,119 @@
+"""Alerts and the ranks' stderr, in the order they came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+
+from core.events import Level
+from core.state import ClusterState
+from tui.widgets.figures import wall
+from tui.widgets.links import device_name
+from tui.widgets.rows import StateRows
+
+LEVELS: dict[Level, tuple[str, str]] = {
+    "info": ("• info   ", "$text-primary"),
+    "warning": ("▲ warning", "$text-warning"),
+    "error": ("✖ error  ", "$text-error"),
+}
+INDENT = 20
+"""Column where the text of an entry begins."""
+
+
+class Entry(NamedTuple):
+    """One line of the log."""
+
+    t: float
+    mark: str
+    tone: str
+    text: str
+
+
+class Journal:
+    """The log's memory of when each stderr line was first seen: lines carry no time of their own."""
+
+    def __init__(self) -> None:
+        self._run = ""
+        self._seen: dict[int, list[tuple[float, str]]] = {}
+
+    def entries(self, state: ClusterState) -> list[Entry]:
+        """Alerts and lines of the run's ranks, oldest first."""
+        found: list[Entry] = []
+        for alert in state.alerts:
+            mark, tone = LEVELS[alert.level]
+            found.append(Entry(alert.t, mark, tone, f"{alert.subject}: {alert.text}"))
+        run = state.run
+        if run is None or run.id != self._run:
+            self._run, self._seen = run.id if run else "", {}
+        for rank in run.ranks if run else ():
+            who = f"rank {rank.rank} {device_name(state, rank.device)}"
+            lines = self._seen[rank.rank] = stamped(self._seen.get(rank.rank, []), rank.log, state.now)
+            found += [Entry(t, "  stderr ", "$muted", f"{who}: {text}") for t, text in lines]
+        return sorted(found, key=lambda entry: entry.t)
+
+
+def stamped(seen: list[tuple[float, str]], log: Sequence[str], now: float) -> list[tuple[float, str]]:
+    """Each line of `log` with the time it was first seen.
+
+    The state keeps the newest lines only, so `log` continues some tail of what was seen; in a replay
+    that stepped back it is a beginning of it.
+    """
+    texts = [text for _, text in seen]
+    for start in range(len(texts) + 1):
+        both = min(len(texts) - start, len(log))
+        if texts[start : start + both] == list(log[:both]):
+            return [*seen[start : start + both], *((now, text) for text in log[both:])]
+    return [(now, text) for text in log]
+
+
+@lru_cache(2048)
+def entry_rows(entry: Entry, width: int) -> tuple[Content, ...]:
+    """The entry on as many rows as it needs, its text in a column of its own where there is room."""
+    head = Content.assemble((f"{wall(entry.t)} ", "$muted"), (f"{entry.mark} ", entry.tone))
+    text = Content(entry.text.replace("\t", " "))
+    room = width - INDENT
+    if room < 20:
+        return tuple((head + text).wrap(max(1, width)))
+    first, *rest = text.wrap(room) or [Content("")]
+    return (
+        head.pad_right(max(0, INDENT - head.cell_length)) + first,
+        *(Content(" " * INDENT) + r for r in rest),
+    )
+
+
+class LogRows(StateRows):
+    """The log's rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._journal = Journal()
+
+    def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
+        """Every entry, wrapped."""
+        entries = self._journal.entries(state)
+        if not entries:
+            return [Content.styled("nothing to report", "$muted")]
+        return [row for entry in entries for row in entry_rows(entry, width)]
+
+
+class LogPane(VerticalScroll):
+    """The log, kept at its end until someone scrolls up."""
+
+    BORDER_TITLE = "4 Log"
+
+    def compose(self) -> ComposeResult:
+        """The rows."""
+        yield LogRows()
+
+    def on_mount(self) -> None:
+        """Follow what is new."""
+        self.anchor()
+
+    def draw(self, state: ClusterState) -> None:
+        """Show `state`."""
+        self.query_one(LogRows).draw(state)

@@ -1,0 +1,95 @@
+"""A widget of independent rows, of which only those that changed are painted again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+from textual.events import Resize
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.visual import Visual
+from textual.widget import Widget
+
+from core.state import ClusterState
+
+
+class Rows(Widget):
+    """Rows of text, one terminal line each. Rows are cut at the widget's width, never wrapped."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = "Rows { width: 1fr; height: auto; }"
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._rows: list[Content] = []
+        self._strips: dict[int, Strip] = {}
+
+    @property
+    def text(self) -> str:
+        """What is shown, without styles."""
+        return "\n".join(row.plain for row in self._rows)
+
+    def show(self, rows: Sequence[Content]) -> None:
+        """Show these rows instead; paints nothing when they are the same."""
+        old, self._rows = self._rows, list(rows)
+        changed = [
+            y
+            for y, row in enumerate(self._rows)
+            if y >= len(old) or (row is not old[y] and not row.is_same(old[y]))
+        ]
+        if len(old) != len(self._rows):
+            self._strips.clear()
+            self.refresh(layout=True)
+        elif changed:
+            for y in changed:
+                self._strips.pop(y, None)
+            self.refresh(*[Region(0, y, self.size.width, 1) for y in changed])
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as rows."""
+        return len(self._rows)
+
+    def notify_style_update(self) -> None:
+        """Strips hold colours: a new theme makes them stale."""
+        super().notify_style_update()
+        self._strips.clear()
+
+    def render_line(self, y: int) -> Strip:
+        """The strip of one row, built when first painted."""
+        width = self.size.width
+        if y >= len(self._rows) or not width:
+            return Strip.blank(width, self.rich_style)
+        strip = self._strips.get(y)
+        if strip is None or strip.cell_length != width:
+            made = Visual.to_strips(
+                self, self._rows[y], width, 1, self.visual_style, apply_selection=False, pad=True
+            )
+            strip = made[0].adjust_cell_length(width, self.rich_style)
+            self._strips[y] = strip
+        return strip
+
+
+class StateRows(Rows):
+    """Rows made from the cluster's state. A subclass says how in `rows`."""
+
+    _state: ClusterState | None = None
+
+    def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
+        """The rows to show in `width` cells."""
+        raise NotImplementedError
+
+    def draw(self, state: ClusterState) -> None:
+        """Show `state`; once the widget has a width, also after each resize."""
+        self._state = state
+        if self.size.width:
+            self.show(self.rows(state, self.size.width))
+
+    def redraw(self) -> None:
+        """Show the state again, where something else that rows depend on has changed."""
+        if self._state is not None:
+            self.draw(self._state)
+
+    def on_resize(self, _event: Resize) -> None:
+        """Rows are made for a width."""
+        self.redraw()

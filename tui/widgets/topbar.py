@@ -1,0 +1,60 @@
+"""The line above everything: where you are and how the cluster is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual.content import Content
+
+from core.state import ClusterState
+from tui.widgets.cells import Cell, line
+from tui.widgets.rows import StateRows
+
+PANES = ("cluster", "chat", "plots", "log")
+
+
+def cluster_word(state: ClusterState) -> Cell:
+    """The cluster in a few words."""
+    run = state.run
+    if run is not None and run.live:
+        if run.ready is None:
+            up = sum(rank.phase == "ready" for rank in run.ranks)
+            return (f"○ starting {up}/{len(run.ranks)}", "$text-primary")
+        active = state.active
+        return ("● answering" if active else "● run ready", "$text-success")
+    if run is not None and run.stopped is not None and run.stopped.failed:
+        return ("✖ run failed", "$text-error")
+    if state.plan is not None:
+        return ("○ planned", "$text-primary")
+    return ("○ no plan", "$muted")
+
+
+class TopBar(StateRows):
+    """Pane names and the cluster's condition."""
+
+    front = "cluster"
+
+    def __init__(self, title: str) -> None:
+        super().__init__(id="topbar")
+        self._title = title
+
+    def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
+        """Panes at the left, the model and the run at the right; the model goes first where room is short."""
+        left: list[Cell] = []
+        for number, pane in enumerate(PANES, 1):
+            style = "bold reverse $text-accent" if pane == self.front else "$muted"
+            left.append((f" {number} {pane.capitalize()} ", style))
+        model = state.model.name if state.model else ""
+        for middle in (f"{self._title} · {model}" if model else self._title, model, ""):
+            right: list[Cell] = [
+                (f"{middle}  " if middle else "", "$muted"),
+                cluster_word(state),
+                (" ", ""),
+            ]
+            room = width - sum(cell_len(text) for text, _ in (*left, *right))
+            if room >= 1:
+                break
+        else:
+            return [line(*left, width=width)]
+        return [line(*left, (" " * room, ""), *right, width=width)]
