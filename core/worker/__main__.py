@@ -12,6 +12,7 @@ import platform
 import sys
 import time
 import traceback
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def _run(channel: Channel) -> None:
         "hello",
         pid=os.getpid(),
         python=platform.python_version(),
-        mlx=mx.__version__,
+        mlx=version("mlx"),
         mlx_lm=mlx_lm.__version__,
         compute="gpu" if on_gpu() else "cpu",
         memory_limit=working_set(),

@@ -2,8 +2,8 @@
 """What makes one stage out of a whole model, without a line about any family.
 
 The model keeps its full list of layers and its own forward. Layers that live elsewhere become Hollow; the
-first and last ones here become Edges, where hidden states come in and go out. Everything before and after is built
-into the lazy graph but never evaluated, hence never read from disk.
+first and last ones here become Edges, where hidden states come in and go out. Everything before and after is
+built into the lazy graph but never evaluated, hence never read from disk.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import tempfile
+from typing import Any
 
 import mlx.core as mx
 
@@ -51,9 +52,7 @@ class Ring:
         # Whatever fails in the model fails before, so that what is left to raise below is the wire's.
         mx.eval(parts)
         try:
-            for (
-                part
-            ) in parts:  # one eval each: order within one eval is not promised, and the other order hangs
+            for part in parts:  # one eval each: order within one is not promised, and the other order hangs
                 mx.eval(mx.distributed.send(part, self._right, group=self._group))
         except RuntimeError as error:
             raise Lost(self._right, "right", str(error)) from error
@@ -61,7 +60,7 @@ class Ring:
     def receive(self) -> Frame:
         """See Wire."""
         try:
-            header = self._receive((WORDS,), mx.int32).tolist()
+            header: Any = self._receive((WORDS,), mx.int32).tolist()
             announced = shape_of(header)
             tensor = self._receive(*announced) if announced is not None else None
             return frame_of(header, tensor)

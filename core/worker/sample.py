@@ -23,4 +23,5 @@ class Sampler:
     def pick(self, logits: mx.array) -> int:
         """The id chosen from the last position of logits [1, L, V]."""
         last = logits[:, -1, :]
-        return int(self._choose(last - mx.logsumexp(last, axis=-1, keepdims=True)).item())
+        chosen: Any = self._choose(last - mx.logsumexp(last, axis=-1, keepdims=True)).item()
+        return int(chosen)

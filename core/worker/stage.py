@@ -35,7 +35,7 @@ def on_gpu() -> bool:
 
 def working_set() -> int | None:
     """Bytes the GPU may keep resident; None where there is no such limit to ask for (CPU)."""
-    return mx.device_info().get("max_recommended_working_set_size") if on_gpu() else None
+    return int(mx.device_info()["max_recommended_working_set_size"]) if on_gpu() else None
 
 
 class Stage:
@@ -136,8 +136,11 @@ class Stage:
         return self._caches.offset
 
     def forward(self, given: mx.array) -> mx.array:
-        """One pass, still lazy. In: token ids [B, L] to the first stage, hidden states [B, L, D] to the others;
-        out: logits [B, L, V] from the last stage, hidden states from the others."""
+        """One pass, still lazy.
+
+        In: token ids [B, L] to the first stage, hidden states [B, L, D] to the others. Out: logits [B, L, V]
+        from the last stage, hidden states from the others.
+        """
         cell, tokens = self._cell, given
         if not self.first:
             cell.given, tokens = given, mx.zeros(given.shape[:2], mx.int32)

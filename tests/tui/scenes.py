@@ -58,9 +58,16 @@ def devices(t: float = T0) -> Iterator[ev.AnyEvent]:
     for name in NAMES:
         yield ev.DeviceSeen(t=t, device=name, name=name, address="127.0.0.1", status="connecting")
         yield ev.DeviceFacts(
-            t=t, device=name, system="Linux", release="6.8", machine="x86_64", chip="AMD EPYC 7763", cores=2,
-            python="3.11.9", budget=True,
-        )  # fmt: skip
+            t=t,
+            device=name,
+            system="Linux",
+            release="6.8",
+            machine="x86_64",
+            chip="AMD EPYC 7763",
+            cores=2,
+            python="3.11.9",
+            budget=True,
+        )
         yield ev.DeviceSeen(t=t, device=name, name=name, address="127.0.0.1", status="ready")
 
 
@@ -70,18 +77,31 @@ def second(t: float, i: int, busy: float = 0.0) -> Iterator[ev.AnyEvent]:
     for k, name in enumerate(NAMES):
         used = int((380 + 90 * k + 40 * ((i * (k + 3)) % 7) / 7 + busy * 300) * MIB)
         yield ev.DeviceSample(
-            t=t, device=name, memory_total=2048 * MIB, memory_used=used, memory_limit=(2048 - 512 * k) * MIB,
-            swap_used=0, load=0.3 + 0.1 * k,
-        )  # fmt: skip
+            t=t,
+            device=name,
+            memory_total=2048 * MIB,
+            memory_used=used,
+            memory_limit=(2048 - 512 * k) * MIB,
+            swap_used=0,
+            load=0.3 + 0.1 * k,
+        )
     if i % 5 == 0:
         for a in NAMES:
             for b in NAMES:
                 if a != b:
                     p50 = 38 + 6 * ((i * 7 + ord(a[-1]) + 3 * ord(b[-1])) % 5)
                     yield ev.LinkMeasured(
-                        t=t, source=a, target=b, kind="loopback", address="127.0.0.1", sent=30, received=30,
-                        min_us=p50 - 9.0, p50_us=float(p50), p99_us=p50 * 2.4,
-                    )  # fmt: skip
+                        t=t,
+                        source=a,
+                        target=b,
+                        kind="loopback",
+                        address="127.0.0.1",
+                        sent=30,
+                        received=30,
+                        min_us=p50 - 9.0,
+                        p50_us=float(p50),
+                        p99_us=p50 * 2.4,
+                    )
 
 
 def certificate(of: Plan) -> Certificate:
@@ -94,23 +114,48 @@ def run_ready(t: float, run: str = "run-1") -> Iterator[ev.AnyEvent]:
     yield ev.RunStarted(t=t, run=run, plan=chosen)
     for rank, stage in enumerate(chosen.stages):
         yield ev.RankHello(
-            t=t, run=run, rank=rank, pid=40210 + rank, python="3.11.9", mlx="0.32.4", mlx_lm="0.32.2", compute="cpu"
-        )  # fmt: skip
+            t=t,
+            run=run,
+            rank=rank,
+            pid=40210 + rank,
+            python="3.11.9",
+            mlx="0.32.4",
+            mlx_lm="0.32.2",
+            compute="cpu",
+        )
         yield ev.RankPhased(t=t, run=run, rank=rank, phase="load", done=stage.layers, total=stage.layers)
         yield ev.RankLoaded(
-            t=t, run=run, rank=rank, start=stage.start, end=stage.end, weights=60 * MIB, digest="00" * 32, seconds=1.2
-        )  # fmt: skip
-        yield ev.RankLogged(t=t, run=run, rank=rank, line=f"loaded layers {stage.start} to {stage.end - 1} in 1.2 s")
+            t=t,
+            run=run,
+            rank=rank,
+            start=stage.start,
+            end=stage.end,
+            weights=60 * MIB,
+            digest="00" * 32,
+            seconds=1.2,
+        )
+        yield ev.RankLogged(
+            t=t, run=run, rank=rank, line=f"loaded layers {stage.start} to {stage.end - 1} in 1.2 s"
+        )
         yield ev.RankPhased(t=t, run=run, rank=rank, phase="ready")
         yield ev.RankBeat(
-            t=t, run=run, rank=rank, state="idle", age=0.1, step=0, active=(150 - 20 * rank) * MIB,
-            peak=(190 - 20 * rank) * MIB, cache=10 * MIB,
-        )  # fmt: skip
+            t=t,
+            run=run,
+            rank=rank,
+            state="idle",
+            age=0.1,
+            step=0,
+            active=(150 - 20 * rank) * MIB,
+            peak=(190 - 20 * rank) * MIB,
+            cache=10 * MIB,
+        )
     yield ev.RunReady(t=t, run=run, certificate=certificate(chosen), seconds=6.4)
     yield ev.Alert(t=t, level="info", subject="run", text="every rank is ready")
 
 
-def asked(t: float, request: str = "q1", prompt: str = "How does a pipeline split a model?") -> Iterator[ev.AnyEvent]:
+def asked(
+    t: float, request: str = "q1", prompt: str = "How does a pipeline split a model?"
+) -> Iterator[ev.AnyEvent]:
     yield ev.RequestStarted(t=t, request=request, conversation="c1", prompt=prompt)
     yield ev.PrefillProgressed(t=t + 0.2, request=request, done=32, total=57)
 
@@ -123,12 +168,24 @@ def streamed(t: float, text: str = ANSWER, request: str = "q1") -> Iterator[ev.A
 def answered(t: float, request: str = "q1") -> Iterator[ev.AnyEvent]:
     for rank in range(3):
         yield ev.RankTimed(
-            t=t, request=request, rank=rank, compute_s=0.9 - 0.2 * rank, wait_s=0.4 + 0.2 * rank, steps=57,
+            t=t,
+            request=request,
+            rank=rank,
+            compute_s=0.9 - 0.2 * rank,
+            wait_s=0.4 + 0.2 * rank,
+            steps=57,
             peak=190 * MIB,
-        )  # fmt: skip
+        )
     yield ev.RequestDone(
-        t=t, request=request, why="stop", prompt_tokens=57, tokens=57, ttft_s=0.41, prefill_tps=88.0, decode_tps=12.3
-    )  # fmt: skip
+        t=t,
+        request=request,
+        why="stop",
+        prompt_tokens=57,
+        tokens=57,
+        ttft_s=0.41,
+        prefill_tps=88.0,
+        decode_tps=12.3,
+    )
 
 
 def planned(seconds: int = 1) -> list[ev.AnyEvent]:
@@ -151,22 +208,36 @@ def everything(seconds: int = 100) -> list[ev.AnyEvent]:
             events += asked(t)
         if 31 <= i < 40:
             words = ANSWER.split(" ")
-            for word in words[(i - 31) * 3 : (i - 30) * 3]:
-                events.append(ev.TokensStreamed(t=t, request="q1", ids=(i,), text=word + " "))
+            said = words[(i - 31) * 3 : (i - 30) * 3]
+            events += [ev.TokensStreamed(t=t, request="q1", ids=(i,), text=word + " ") for word in said]
         if i == 41:
             events += answered(t)
         if i == 60:
             events += [*asked(t, "q2", "And what does each rank hold?")]
         if 62 <= i < 70:
-            events.append(ev.TokensStreamed(t=t, request="q2", ids=tuple(range(11)), text="only its own tensors, "))
-        events += second(t, i, busy=0.4 if 20 <= i else 0.0)
+            events.append(
+                ev.TokensStreamed(t=t, request="q2", ids=tuple(range(11)), text="only its own tensors, ")
+            )
+        events += second(t, i, busy=0.4 if i >= 20 else 0.0)
     t = T0 + seconds
     events += [
-        ev.PeerSeen(t=t, key="studio.local.:22", name="Mac Studio", host="studio.local.", addresses=("192.168.1.20",),
-                    port=22, services=("_ssh._tcp",)),
-        ev.Alert(t=t, level="warning", subject="demo-c", text="memory is 92 % of what ranks may use; the next long "
-                 "prompt may not fit, take a shorter context"),
-    ]  # fmt: skip
+        ev.PeerSeen(
+            t=t,
+            key="studio.local.:22",
+            name="Mac Studio",
+            host="studio.local.",
+            addresses=("192.168.1.20",),
+            port=22,
+            services=("_ssh._tcp",),
+        ),
+        ev.Alert(
+            t=t,
+            level="warning",
+            subject="demo-c",
+            text="memory is 92 % of what ranks may use; the next long "
+            "prompt may not fit, take a shorter context",
+        ),
+    ]
     return events
 
 
