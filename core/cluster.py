@@ -10,19 +10,16 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, get_args
 
-import msgspec
-
 from core import events as ev
 from core.bus import Bus
 from core.config import Config, DeviceEntry
+from core.faults import inject
 from core.intents import FaultKind, why_not_ask, why_not_launch
 from core.member import Member
 from core.models.spec import ModelSpec
 from core.peers.diagnose import interfaces, why_empty
 from core.peers.mdns import Browser
-from core.plan.plan import Backend, Host, Plan, PlanError
-from core.plan.solve import propose, split
-from core.probe.links import pairs
+from core.plan.plan import Host, PlanError
 from core.rehearsal.rehearsal import Rehearsal
 from core.remote.connection import Target
 from core.remote.door import Door
@@ -31,30 +28,11 @@ from core.remote.machine import LocalMachine, Machine
 from core.run.launch import LaunchError, Run
 from core.run.protocol import Sampling, Turn
 from core.session.record import Recorder
-
-LINKS_S = 5.0
-LINKS_BUSY_S = 30.0
-"""Probes back off while an answer is being made: they would measure the run, and it them."""
+from core.survey import survey
+from core.wish import Wish
 
 QUIET_S = 6.0
 """Without any peer after so long, the likely cause is said."""
-
-ECHO_DELAY_MS = 50.0
-
-BACKEND_REASON: dict[Backend, str] = {
-    "sockets": "sockets between stages: a waiting rank sleeps, where MLX's ring spins a core",
-    "ring": "MLX's ring, as asked",
-}
-
-
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of the plan. Without a `split` the planner decides."""
-
-    context: int = 4096
-    backend: Backend = "sockets"
-    split: tuple[int, ...] = ()
-    on: tuple[str, ...] = ()
-    """Devices of the split, in order; by name when left out."""
 
 
 class Cluster:
@@ -118,7 +96,7 @@ class Cluster:
         else:
             self._join_configured()
         await self._browse()
-        self._spawn(self._measure_links())
+        self._spawn(survey(self._members, self.bus))
 
     def _join_configured(self) -> None:
         if self._config.local:
@@ -178,24 +156,6 @@ class Cluster:
         if device in self._doors:
             self._doors[device].answer(accepted)
 
-    # Links
-
-    async def _measure_links(self) -> None:
-        while True:
-            ready = [name for name, member in self._members.items() if member.ports]
-            for source, target in pairs(ready):
-                await self._members[source].probe(self._members[target])
-            await self._pause(LINKS_BUSY_S if self.bus.state.active else LINKS_S)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, but no longer than `LINKS_S` once no answer is being made any more."""
-        end = time.monotonic() + seconds
-        started = time.monotonic()
-        while time.monotonic() < end:
-            await asyncio.sleep(0.5)
-            if not self.bus.state.active and time.monotonic() - started >= LINKS_S:
-                return
-
     # The plan
 
     def _consider(self, event: ev.AnyEvent) -> None:
@@ -214,28 +174,9 @@ class Cluster:
             return
         self._planned_for = usable
         try:
-            self.bus.publish(ev.PlanChosen(t=time.time(), plan=self._plan(self._spec)))
+            self.bus.publish(ev.PlanChosen(t=time.time(), plan=self._wish.plan(self._spec, self.hosts())))
         except PlanError as error:
             self.bus.publish(ev.PlanFailed(t=time.time(), reason=str(error)))
-
-    def _plan(self, spec: ModelSpec) -> Plan:
-        hosts = self.hosts()
-        wish = self._wish
-        if not hosts:
-            raise PlanError("no device is ready")
-        context = min(wish.context, spec.context)
-        why = BACKEND_REASON[wish.backend]
-        if not wish.split:
-            shared = "layers in proportion to each device's free memory"
-            return propose(spec, hosts, context, backend=wish.backend, why=(shared, why))
-        by_name = {host.id: host for host in hosts}
-        names = wish.on or tuple(sorted(by_name))[: len(wish.split)]
-        if missing := [name for name in names if name not in by_name]:
-            raise PlanError(f"{', '.join(missing)} is not ready")
-        chosen = [by_name[name] for name in names]
-        return split(
-            spec, chosen, wish.split, context, backend=wish.backend, why=("the split asked for", why)
-        )
 
     def hosts(self) -> list[Host]:
         """The devices a plan may use now."""
@@ -329,34 +270,8 @@ class Cluster:
     # Faults
 
     def inject(self, kind: FaultKind, device: str) -> None:
-        self._spawn(self._inject(kind, device))
-
-    async def _inject(self, kind: FaultKind, device: str) -> None:
-        rehearsal = self._rehearsal
-        if rehearsal is None or device not in rehearsal.ports:
-            return
-        pids = [
-            rank.hello.pid
-            for rank in (self.bus.state.run.ranks if self.bus.state.run else ())
-            if rank.device == device and rank.hello is not None and rank.exit is None
-        ]
-        if kind in ("kill", "freeze", "thaw") and not pids:
-            self._alert("warning", device, f"has no rank to {kind}")
-            return
-        self.bus.publish(ev.FaultInjected(t=time.time(), kind=kind, target=device))
-        match kind:
-            case "kill" | "freeze" | "thaw":
-                name = {"kill": "SIGKILL", "freeze": "SIGSTOP", "thaw": "SIGCONT"}[kind]
-                for pid in pids:
-                    rehearsal.signal(pid, name)
-            case "cut":
-                await rehearsal.cut(device)
-            case "mend":
-                await rehearsal.mend(device)
-            case "delay":
-                rehearsal.delay(device, ECHO_DELAY_MS)
-            case "hasten":
-                rehearsal.delay(device, 0)
+        if self._rehearsal is not None:
+            self._spawn(inject(kind, device, self._rehearsal, self.bus))
 
     # Life
 

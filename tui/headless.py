@@ -12,13 +12,14 @@ import msgspec
 
 from core import events as ev
 from core.bus import Bus
-from core.cluster import BACKEND_REASON, Cluster
+from core.cluster import Cluster
 from core.models.spec import ModelSpec
 from core.plan.plan import Host, Plan, PlanError
 from core.plan.solve import propose, split
 from core.session.record import software
 from core.state import ClusterState
 from core.text import size
+from core.wish import BACKEND_REASON
 from tui import prepare
 from tui.cli import DONE, FAILED, Failure, UsageError
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from core import config
 from core.bus import Bus
-from core.cluster import Cluster, Wish
+from core.cluster import Cluster
 from core.models import catalog, demo
 from core.models.spec import ModelError, ModelSpec, read
 from core.rehearsal.rehearsal import Rehearsal, RehearsalError
 from core.run.protocol import Sampling
 from core.session.record import Recorder
+from core.wish import Wish
 from tui.cli import Failure, UsageError
 
 

@@ -1,0 +1,44 @@
+"""What is asked of the plan, and the plan that comes of it for the devices at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from core.models.spec import ModelSpec
+from core.plan.plan import Backend, Host, Plan, PlanError
+from core.plan.solve import propose, split
+
+BACKEND_REASON: dict[Backend, str] = {
+    "sockets": "sockets between stages: a waiting rank sleeps, where MLX's ring spins a core",
+    "ring": "MLX's ring, as asked",
+}
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of the plan. Without a `split` the planner decides."""
+
+    context: int = 4096
+    backend: Backend = "sockets"
+    split: tuple[int, ...] = ()
+    on: tuple[str, ...] = ()
+    """Devices of the split, in order; by name when left out."""
+
+    def plan(self, spec: ModelSpec, hosts: Sequence[Host]) -> Plan:
+        """The plan for `hosts`. Raises PlanError."""
+        if not hosts:
+            raise PlanError("no device is ready")
+        context = min(self.context, spec.context)
+        why = BACKEND_REASON[self.backend]
+        if not self.split:
+            shared = "layers in proportion to each device's free memory"
+            return propose(spec, hosts, context, backend=self.backend, why=(shared, why))
+        by_name = {host.id: host for host in hosts}
+        names = self.on or tuple(sorted(by_name))[: len(self.split)]
+        if missing := [name for name in names if name not in by_name]:
+            raise PlanError(f"{', '.join(missing)} is not ready")
+        chosen = [by_name[name] for name in names]
+        return split(
+            spec, chosen, self.split, context, backend=self.backend, why=("the split asked for", why)
+        )
