@@ -8,6 +8,7 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from tui.screens.console import ConsoleScreen
+from tui.widgets.devices import in_order
 
 Command = tuple[str, str, Callable[[], object]]
 """Name, what it does, and the doing."""
@@ -34,7 +35,7 @@ class ClusterCommands(Provider):
         for theme in sorted(app.available_themes):
             yield f"Theme: {theme}", "Change the colours", partial(setattr, app, "theme", theme)
         for kind in desk.intents.faults if desk.intents else ():
-            for device in desk.state.devices.values():
+            for device in in_order(desk.state):
                 target = (
                     f"rank on {device.name}"
                     if kind in ("kill", "freeze", "thaw")

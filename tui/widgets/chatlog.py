@@ -109,6 +109,7 @@ class ChatLog(VerticalScroll):
     def __init__(self) -> None:
         super().__init__(id="chatlog")
         self._exchanges: dict[str, Exchange] = {}
+        self._hint = ""
 
     async def draw(self, state: ClusterState, hint: str) -> None:
         """Show the current conversation of `state`; `hint` where it is empty."""
@@ -117,7 +118,8 @@ class ChatLog(VerticalScroll):
             await self._exchanges.pop(gone).remove()
         empty = self.query_one("#nothing", Static)
         empty.display = not ids
-        if not ids:
+        if not ids and hint != self._hint:
+            self._hint = hint
             empty.update(Content(hint))
         for key in ids:
             request = state.requests[key]

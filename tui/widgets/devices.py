@@ -27,29 +27,37 @@ STATUS: dict[ev.DeviceStatus, Cell] = {
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
+def in_order(state: ClusterState) -> list[Device]:
+    """Devices as the plan has them, rank by rank, then the others by name."""
+    run = state.run if state.run and state.run.live else None
+    plan = run.plan if run else state.plan
+    ranks = {stage.device: rank for rank, stage in enumerate(plan.stages)} if plan else {}
+    last = len(ranks)
+    return sorted(state.devices.values(), key=lambda d: (ranks.get(d.id, last), d.name, d.id))
+
+
 def new_peers(state: ClusterState) -> list[ev.PeerSeen]:
     """Peers that are not devices already.
 
     Devices of a rehearsal share the loopback address, so an address alone tells only off loopback.
     """
-    names = {d.id for d in state.devices.values()} | {d.name for d in state.devices.values()}
+    keys = {d.peer for d in state.devices.values()}
     addresses = {d.address for d in state.devices.values() if not d.address.startswith(_LOOPBACK)}
 
     def known(peer: ev.PeerSeen) -> bool:
-        reached = {peer.host, *peer.addresses, *(f"{a}:{peer.port}" for a in (peer.host, *peer.addresses))}
-        return bool({peer.key, peer.name} & names or reached & addresses)
+        return peer.key in keys or bool({peer.host, *peer.addresses} & addresses)
 
     return sorted((p for p in state.peers.values() if not known(p)), key=lambda p: (p.name, p.key))
 
 
 def choices(state: ClusterState) -> list[str]:
     """What the selection moves over: device ids, then keys of new peers."""
-    return [*state.devices, *(peer.key for peer in new_peers(state))]
+    return [*(device.id for device in in_order(state)), *(peer.key for peer in new_peers(state))]
 
 
 def device_rows(state: ClusterState, width: int, chosen: str | None = None) -> list[Content]:
     """A row for each device, a second one where something needs to be said, and the peers below."""
-    devices = list(state.devices.values())
+    devices = in_order(state)
     ready = sum(d.status == "ready" for d in devices)
     rows = [
         line(

@@ -1,8 +1,8 @@
-"""Alerts and the ranks' stderr, in the order they came."""
+"""What happened, and the ranks' stderr, in the order it came."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 
 from core.events import Level
-from core.state import ClusterState
+from core.state import ClusterState, Run
 from tui.widgets.figures import wall
 from tui.widgets.links import device_name
 from tui.widgets.rows import StateRows
@@ -42,12 +42,14 @@ class Journal:
         self._seen: dict[int, list[tuple[float, str]]] = {}
 
     def entries(self, state: ClusterState) -> list[Entry]:
-        """Alerts and lines of the run's ranks, oldest first."""
+        """Alerts, faults, the run's turns and its ranks' lines, oldest first."""
         found: list[Entry] = []
         for alert in state.alerts:
-            mark, tone = LEVELS[alert.level]
-            found.append(Entry(alert.t, mark, tone, f"{alert.subject}: {alert.text}"))
+            found.append(_entry(alert.t, alert.level, f"{alert.subject}: {alert.text}"))
+        for fault in state.faults:
+            found.append(_entry(fault.t, "warning", f"{fault.target}: {fault.kind}, on purpose"))
         run = state.run
+        found += _turns(state, run) if run else ()
         if run is None or run.id != self._run:
             self._run, self._seen = run.id if run else "", {}
         for rank in run.ranks if run else ():
@@ -55,6 +57,22 @@ class Journal:
             lines = self._seen[rank.rank] = stamped(self._seen.get(rank.rank, []), rank.log, state.now)
             found += [Entry(t, "  stderr ", "$muted", f"{who}: {text}") for t, text in lines]
         return sorted(found, key=lambda entry: entry.t)
+
+
+def _entry(t: float, level: Level, text: str) -> Entry:
+    mark, tone = LEVELS[level]
+    return Entry(t, mark, tone, text)
+
+
+def _turns(state: ClusterState, run: Run) -> Iterator[Entry]:
+    """Start, readiness and end of the run."""
+    names = ", ".join(device_name(state, rank.device) for rank in run.ranks)
+    yield _entry(run.started, "info", f"run: launched on {names}")
+    if run.ready:
+        yield _entry(run.ready.t, "info", f"run: ready after {run.ready.seconds:.1f} s")
+    if run.stopped:
+        level: Level = "error" if run.stopped.failed else "info"
+        yield _entry(run.stopped.t, level, f"run: {run.stopped.reason or 'stopped'}")
 
 
 def stamped(seen: list[tuple[float, str]], log: Sequence[str], now: float) -> list[tuple[float, str]]:

@@ -7,6 +7,7 @@ from textual.containers import Vertical
 
 from core.state import ClusterState
 from tui.widgets.chart import Chart, ChartData, Line
+from tui.widgets.devices import in_order
 from tui.widgets.figures import GIB, gib, latency
 from tui.widgets.links import device_name
 
@@ -19,7 +20,7 @@ def memory(state: ClusterState) -> ChartData:
     """Memory in use on each device."""
     lines = tuple(
         Line(d.name, d.memory, gib(d.memory.last) if d.memory.last is not None else "—")
-        for d in state.devices.values()
+        for d in in_order(state)
     )
     return ChartData("Memory GiB", lines, 1 / GIB, lambda v: f"{v:g}", "no device has sent a sample")
 
