@@ -86,6 +86,10 @@ class Playback(Protocol):
         """The file was cut short; it plays up to the cut."""
         ...
 
+    async def play(self) -> None:
+        """Advance until cancelled."""
+        ...
+
     def toggle(self) -> None:
         """Pause or go on."""
         ...

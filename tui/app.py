@@ -63,6 +63,8 @@ class ConsoleApp(App[None]):
         """Connect once the first picture is out."""
         for problem in self._theme_problems:
             self.notify(problem, title="Theme not loaded", severity="warning", markup=False)
+        if self.desk.playback is not None:
+            self.run_worker(self.desk.playback.play(), name="play")
         if self._connect_to is not None:
             self.call_after_refresh(self._connect, self._connect_to)
 

@@ -157,27 +157,36 @@ def _plan_for(spec: ModelSpec, hosts: list[Host], args: Namespace) -> Plan:
 
 
 async def _planned(bus: Bus, count: int) -> Plan:
-    """The plan once `count` devices are ready or have failed. Raises Failure."""
+    """The plan once `count` devices are ready or have failed; says which are left out. Raises Failure."""
 
     def settled(state: ClusterState) -> bool:
-        known = [
-            d for d in state.devices.values() if d.sample or d.status in ("refused", "untrusted", "lost")
-        ]
-        return len(known) >= count and (state.plan is not None or state.plan_failure != "")
+        ready = [d for d in state.devices.values() if d.sample]
+        failed = [d for d in state.devices.values() if d.status in ("refused", "untrusted", "lost")]
+        decided = state.plan is not None or state.plan_failure != "" or not ready
+        return len({d.id for d in ready + failed}) >= count and decided
 
     try:
         async with asyncio.timeout(READY_S):
             state = await bus.until(settled)
     except TimeoutError:
-        raise Failure(_what_is_missing(bus.state)) from None
+        raise Failure(f"no plan after {READY_S:.0f} s: {_missing(bus.state)}") from None
     if state.plan is None:
-        raise Failure(state.plan_failure)
+        raise Failure(f"no plan: {'; '.join(filter(None, (state.plan_failure, _missing(state))))}")
+    if missing := _missing(state):
+        print(f"exo-tui: going on without: {missing}", file=sys.stderr)
     return state.plan
 
 
-def _what_is_missing(state: ClusterState) -> str:
-    late = [f"{d.name} is {d.status} {d.detail}".strip() for d in state.devices.values() if d.sample is None]
-    return f"after {READY_S:.0f} s the devices are not ready: {'; '.join(late) or 'none was found'}"
+def _missing(state: ClusterState) -> str:
+    """The devices that are not ready, and why."""
+    if not state.devices:
+        return "no device was found; name one as [[device]] in config.toml"
+    late = [f"{d.name} is {d.status}: {d.detail}" for d in state.devices.values() if d.status != "ready"]
+    keys = [
+        f"{q.device} shows the {q.algorithm} key {q.fingerprint}; to trust it, accept it in the console"
+        for q in state.questions.values()
+    ]
+    return "; ".join(late + keys)
 
 
 async def run(args: Namespace) -> int:
@@ -231,11 +240,11 @@ def _print_text(event: ev.AnyEvent) -> None:
 
 
 def _report(state: ClusterState, spec: ModelSpec, *, as_json: bool) -> int:
-    request = next(iter(state.requests.values()))
-    done, live = request.done, state.run
-    if done is None or live is None:
+    request = next(iter(state.requests.values()), None)
+    if request is None or request.done is None:  # not even taken: a device was lost just now
         raise Failure(state.alerts[-1].text if state.alerts else "no answer came")
-    if done.why == "error":
+    done, live = request.done, state.run
+    if done.why == "error" or live is None:
         raise Failure(done.detail or "the run failed")
     if not as_json:
         decode = f"{done.decode_tps:.1f} tok/s" if done.decode_tps else "one token"

@@ -305,6 +305,9 @@ class FakePlayback:
     def duration(self) -> float:
         return self._events[-1].t - T0
 
+    async def play(self) -> None:
+        pass
+
     def toggle(self) -> None:
         self.paused = not self.paused
 

@@ -17,7 +17,11 @@ def speed_word(speed: float) -> str:
 
 def play_row(playback: Playback, width: int) -> Content:
     """State, speed, position, a bar where there is room, and whether the file was cut."""
-    state: Cell = ("⏸ paused ", "$text-warning") if playback.paused else ("▶ playing", "$text-success")
+    state: Cell = ("▶ playing", "$text-success")
+    if playback.position == playback.length:
+        state = ("■ the end", "$muted")
+    elif playback.paused:
+        state = ("⏸ paused ", "$text-warning")
     share = playback.elapsed / playback.duration if playback.duration > 0 else 1.0
     cells: list[Cell] = [
         (" ", ""),

@@ -1,0 +1,145 @@
+"""The main job as a person does it: the demo in a terminal, from the first paint to nothing left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from zeroconf import ServiceBrowser, ServiceStateChange, Zeroconf
+
+from core.peers.adverts import OWN
+from tests.e2e.terminal import LIMIT_S, Terminal, exo_tui, why_not
+
+WIDE = (180, 54)
+QUESTION = "What is the capital of France?"
+
+LEGENDS = ("Memory GiB", "Link p50", "Tokens/s")
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+
+class Adverts:
+    """Ports announced by multicast DNS, as a program that is not ours hears them."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, int] = {}
+        self._changed = threading.Condition()
+        self._zeroconf = Zeroconf()
+        ServiceBrowser(self._zeroconf, f"{OWN}.local.", handlers=[self._heard])
+
+    def close(self) -> None:
+        self._zeroconf.close()
+
+    def _heard(
+        self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
+    ) -> None:
+        info = zeroconf.get_service_info(service_type, name, timeout=2000)
+        with self._changed:
+            if state_change is ServiceStateChange.Removed:
+                self._names.pop(name, None)
+            elif info is not None and info.port:
+                self._names[name] = info.port
+            self._changed.notify_all()
+
+    def until(self, ports: set[int], announced: bool) -> bool:
+        """Wait until all of the ports are announced, or none; whether that came to be."""
+
+        def so() -> bool:
+            known = set(self._names.values())
+            return ports <= known if announced else not ports & known
+
+        with self._changed:
+            return self._changed.wait_for(so, timeout=LIMIT_S)
+
+
+@pytest.fixture(scope="module")
+def demo_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    home = tmp_path_factory.mktemp("home")
+    return {"HOME": str(home), "EXO_TUI_CACHE": str(home / "cache"), "EXO_TUI_CONFIG": str(home / "config")}
+
+
+@pytest.fixture
+def adverts() -> Iterator[Adverts]:
+    heard = Adverts()
+    yield heard
+    heard.close()
+
+
+def _named(processes: list[psutil.Process], word: str) -> list[psutil.Process]:
+    found = []
+    for process in processes:
+        try:
+            if any(word in part for part in process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _listening(processes: list[psutil.Process]) -> set[int]:
+    ports: set[int] = set()
+    for process in processes:
+        try:
+            ports |= {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        except psutil.NoSuchProcess:
+            continue
+    return ports
+
+
+def test_the_demo_answers_and_leaves_nothing(demo_env, adverts: Adverts, tmp_path: Path) -> None:
+    recording = tmp_path / "demo.exo"
+    with Terminal(exo_tui("demo", "--record", str(recording)), WIDE, demo_env) as terminal:
+        terminal.sees("3 of 3 ready", "demo-a", "demo-b", "demo-c", "SmolLM2-135M-Instruct · 30 layers")
+        terminal.sees("demo-a → demo-b", "demo-b → demo-c")
+        servers = _named(terminal.processes(), "core.rehearsal")
+        ports = _listening(servers)
+        assert len(servers) == 3
+        assert adverts.until(ports, announced=True)
+
+        terminal.press("l")
+        terminal.sees("● run ready", "every layer held once ✓")
+        alive = terminal.processes()
+        assert len(_named(alive, "guard.py")) == 3
+
+        terminal.press("i")
+        terminal.write(QUESTION)
+        terminal.press("Enter")
+        terminal.sees(QUESTION, "▸ writing")
+        terminal.sees("Paris", "tok/s · TTFT")
+        terminal.until(_plotted, "points in all three plots")
+
+        terminal.press("Escape")
+        terminal.until(lambda text: "Leave" not in text, "the composer left")
+        terminal.press("q")
+        terminal.sees("A run is live on 3 devices")
+        terminal.press("y")
+        terminal.sees("exit code 0")
+        gone, left = psutil.wait_procs(alive, timeout=10)
+        assert not left
+        assert len(gone) == len(alive)
+        assert adverts.until(ports, announced=False)
+        assert not terminal.processes()
+
+    with Terminal(exo_tui("replay", str(recording), "--speed", "64"), WIDE, demo_env) as terminal:
+        terminal.sees("■ the end", QUESTION, "Paris", "tok/s · TTFT", "run: the console was closed")
+        terminal.until(_plotted, "points in all three plots")
+        terminal.press("[")
+        terminal.sees("⏸ paused", "×64")
+        terminal.press("-", "]")
+        terminal.sees("■ the end", "×32")
+        terminal.press("q")
+        terminal.sees("exit code 0")
+
+
+def _plotted(text: str) -> bool:
+    """Below each of the three legends there is a point, a braille character, before the next one."""
+    lines = [row[: WIDE[0] // 2] for row in text.splitlines()]
+    starts = [i for word in LEGENDS for i, row in enumerate(lines) if word in row]
+    ends = [*starts[1:], len(lines)]
+    return len(starts) == len(LEGENDS) and all(
+        any("\u2801" <= char <= "\u28ff" for row in lines[a:b] for char in row)
+        for a, b in zip(starts, ends, strict=True)
+    )
