@@ -7,12 +7,12 @@ import secrets
 import sys
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, get_args
 
 from core import events as ev
 from core.bus import Bus
-from core.config import Config, DeviceEntry
+from core.config import THIS_MACHINE, Config, DeviceEntry
+from core.conversation import turns
 from core.faults import inject
 from core.intents import FaultKind, why_not_ask, why_not_launch
 from core.member import Member
@@ -23,12 +23,12 @@ from core.plan.plan import Host, PlanError
 from core.rehearsal.rehearsal import Rehearsal
 from core.remote.connection import Target
 from core.remote.door import Door
-from core.remote.hostkeys import HostKeys
 from core.remote.machine import LocalMachine, Machine
 from core.run.launch import LaunchError, Run
-from core.run.protocol import Sampling, Turn
+from core.run.protocol import Sampling
 from core.session.record import Recorder
 from core.survey import survey
+from core.text import clean_line
 from core.wish import Wish
 
 QUIET_S = 6.0
@@ -57,11 +57,7 @@ class Cluster:
         self._sampling = sampling or Sampling()
         self._rehearsal = rehearsal
         self._recorder = recorder
-        self._keys = (
-            rehearsal.keys
-            if rehearsal
-            else HostKeys(config.known_hosts, (Path.home() / ".ssh" / "known_hosts",))
-        )
+        self._keys = rehearsal.keys if rehearsal else config.host_keys
         self._browser = Browser(
             self._heard,
             interfaces=["127.0.0.1"] if rehearsal else None,
@@ -105,9 +101,9 @@ class Cluster:
             async def here() -> Machine:
                 return machine
 
-            self._enlist(Member("this-machine", machine.address, self.bus.publish, here))
+            self._enlist(Member(THIS_MACHINE, machine.address, self.bus.publish, here))
         for entry in self._config.devices:
-            self._knock(entry.name or entry.host, entry.target)
+            self._knock(entry.called, entry.target)
 
     async def _browse(self) -> None:
         failure = ""
@@ -162,7 +158,7 @@ class Cluster:
         """Plan again when the set of usable devices has changed and no run depends on the plan."""
         state = self.bus.state
         if isinstance(event, ev.RunStopped):
-            self._bury(event)
+            self._end_requests("error" if event.failed else "cancel", event.reason)
         if not isinstance(event, ev.DeviceSeen | ev.DeviceSample | ev.RunStopped) or self._spec is None:
             return
         if state.run is not None and state.run.live:
@@ -201,12 +197,14 @@ class Cluster:
         for stage in plan.stages:
             machine = self._members[stage.device].machine
             if machine is None:
-                self._alert("warning", "launch", f"{stage.device} was lost")
+                reason = f"{stage.device} was lost"
+                self._alert("error", "launch", reason)
+                self._end_requests("error", reason)
                 return
             machines[stage.device] = machine
         self.run = Run(plan, spec, machines, self.bus.publish)
         try:
-            await self.run.start([machines[stage.device].address for stage in plan.stages])
+            await self.run.start()
         except LaunchError:
             return  # said by the run itself
         waiting = self.bus.state.active
@@ -218,16 +216,12 @@ class Cluster:
         if self.run is not None:
             self._spawn(self.run.stop("you stopped it"))
 
-    def _bury(self, stopped: ev.RunStopped) -> None:
-        """End the requests that the stopped run leaves unanswered."""
+    def _end_requests(self, why: ev.DoneReason, detail: str) -> None:
+        """End the requests that nobody is going to answer any more."""
         for request in [r for r in self.bus.state.requests.values() if r.done is None]:
             self.bus.publish(
                 ev.RequestDone(
-                    t=stopped.t,
-                    request=request.id,
-                    why="error" if stopped.failed else "cancel",
-                    detail=stopped.reason,
-                    tokens=len(request.ids),
+                    t=time.time(), request=request.id, why=why, detail=detail, tokens=len(request.ids)
                 )
             )
 
@@ -252,15 +246,8 @@ class Cluster:
             self.launch()
 
     def _generate(self, request: str) -> None:
-        state = self.bus.state
-        asked = state.requests[request]
-        turns: list[Turn] = []
-        for known in (state.requests[id_] for id_ in state.conversations[asked.conversation]):
-            turns.append(Turn("user", known.prompt))
-            if known.id != request and known.text:
-                turns.append(Turn("assistant", known.text))
         assert self.run is not None
-        self.run.generate(request, turns, self._sampling)
+        self.run.generate(request, turns(self.bus.state, request), self._sampling)
 
     def cancel(self) -> None:
         active = self.bus.state.active
@@ -301,5 +288,11 @@ class Cluster:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A defect of ours. Whoever waits for what the task was to do should at least read about it.
+            self._alert("error", "console", clean_line(f"{type(error).__name__}: {error}"))

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from core.remote.connection import Target
+from core.remote.hostkeys import HostKeys
+
+THIS_MACHINE = "this-machine"
+"""What this computer is called as a device of the cluster."""
 
 
 class ConfigError(ValueError):
@@ -18,12 +25,17 @@ class ConfigError(ValueError):
 class DeviceEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A `[[device]]` of config.toml. What is left out is left to ssh_config."""
 
-    host: str
+    host: Annotated[str, Meta(min_length=1)]
     name: str = ""
     user: str | None = None
-    port: int | None = None
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     key: str | None = None
     python: str = "python3"
+
+    @property
+    def called(self) -> str:
+        """What the device is called in the cluster."""
+        return self.name or self.host
 
     @property
     def target(self) -> Target:
@@ -50,6 +62,11 @@ class Config(msgspec.Struct, frozen=True):
         """Host keys accepted in the console."""
         return self.folder / "known_hosts"
 
+    @property
+    def host_keys(self) -> HostKeys:
+        """Those, and the ones the user's own ssh knows."""
+        return HostKeys(self.known_hosts, (Path.home() / ".ssh" / "known_hosts",))
+
 
 def _xdg(variable: str, fallback: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / fallback) / "exo-tui"
@@ -64,6 +81,9 @@ def load() -> Config:
         return Config(folder, cache)
     try:
         file = msgspec.convert(tomllib.loads(path.read_text()), _File)
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from None
+    names = Counter([entry.called for entry in file.device] + [THIS_MACHINE] * file.local)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ConfigError(f"{path}: more than one device is called {', '.join(twice)}")
     return Config(folder, cache, file.device, file.local)

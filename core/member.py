@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import secrets
 import time
@@ -22,6 +23,7 @@ BEAT = 3.0
 """A fifth of the agent's lease."""
 
 PROBE_S = 15.0
+END_S = 2.0
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 NOT_FOUND = 127
 """What a shell exits with when there is no such program."""
@@ -44,6 +46,8 @@ class Member:
         self._reach = reach
         self._peer = peer
         self._agent: Process | None = None
+        self._listens = asyncio.Event()
+        """Not set while an order to listen is unanswered."""
         self._bursts: dict[str, asyncio.Future[message.Probed]] = {}
         self._numbers = itertools.count()
 
@@ -71,17 +75,17 @@ class Member:
 
     async def probe(self, target: Member) -> None:
         """Measure one burst of round trips to another device, and publish what came of it."""
-        if self.machine is None or target.machine is None or self._agent is None:
+        machine = self.machine
+        if machine is None or target.machine is None or self._agent is None:
             return
-        address = target.machine.address
+        address = target.machine.seen_from(machine)
         number = str(next(self._numbers))
         answer: asyncio.Future[message.Probed] = asyncio.get_running_loop().create_future()
         self._bursts[number] = answer
-        self._order(
-            op="probe", id=number, address=address, port=target.ports.get(address, 0), token=target.token
-        )
         try:
             async with asyncio.timeout(PROBE_S):
+                port = await target.echoes_at(address)
+                self._order(op="probe", id=number, address=address, port=port, token=target.token)
                 burst = links.burst(await answer)
         except (TimeoutError, ValueError) as error:
             reason = str(error) or f"{self.name} did not report its probe"
@@ -93,12 +97,22 @@ class Member:
             raise
         finally:
             self._bursts.pop(number, None)
-        kind = links.kind(self.machine.address, address)
+        kind = links.kind(machine.address, address)
         self._publish(
             links.measured(
                 burst, source=self.name, target=target.name, kind=kind, address=address, t=time.time()
             )
         )
+
+    async def echoes_at(self, address: str) -> int:
+        """The port where the agent echoes at an address of its machine. Raises ValueError where it cannot."""
+        if address not in self.ports:
+            self._listens.clear()
+            self._order(op="listen", addresses=[*self.ports, address], token=self.token)
+            await self._listens.wait()
+        if address not in self.ports:
+            raise ValueError(f"{self.name} cannot listen on {address}")
+        return self.ports[address]
 
     async def _attend(self, machine: Machine) -> str:
         """Run the agent until it or the machine is gone; returns why."""
@@ -121,9 +135,9 @@ class Member:
                 )
             return f"the agent ended ({ended.signal or ended.code}) {await complaints}".strip()
         finally:
-            agent.end()
             for task in (gone, complaints, listening, beating):
                 task.cancel()
+            await _see_off(agent)
 
     async def _beat(self, agent: Process) -> None:
         while True:
@@ -150,6 +164,7 @@ class Member:
                 self._publish(sample)
             case message.Listening():
                 self.ports = dict(said.ports)
+                self._listens.set()
             case message.Probed():
                 waiting = self._bursts.get(str(said.id))
                 if waiting is not None and not waiting.done():
@@ -164,6 +179,7 @@ class Member:
     async def _let_go(self) -> None:
         machine, self.machine, self._agent = self.machine, None, None
         self.ports = {}
+        self._listens.set()
         for waiting in self._bursts.values():
             waiting.cancel()
         if machine is not None:
@@ -181,6 +197,16 @@ class Member:
                 peer=self._peer,
             )
         )
+
+
+async def _see_off(process: Process) -> None:
+    """End a process by its standard input, and wait until it is gone; SIGKILL when that takes too long."""
+    process.end()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_S):
+            await process.wait()
+            return
+    process.kill()
 
 
 async def _last_line(process: Process) -> str:

@@ -13,7 +13,7 @@ import asyncssh
 import msgspec
 
 from core.remote.hostkeys import HostKeyChanged, HostKeys, HostKeyUnknown
-from core.remote.machine import Exit, content_name, split_lines
+from core.remote.machine import Exit, Machine, content_name, split_lines
 from core.text import clean_line
 
 KEEPALIVE = 1.0
@@ -100,12 +100,14 @@ def _host_key_trouble(
     if client.offered is None:
         return Unreachable(clean_line(f"{target.host}: {error.reason}"))
     host, address, port, key = client.offered
-    if old := keys.recorded(host, address, port):
-        return HostKeyChanged(
-            f"{host} shows another host key than the one on record: {key.get_fingerprint()}, recorded "
-            f"{', '.join(old)}; if you know why it changed, remove its line from {keys.path}"
-        )
-    return HostKeyUnknown(host, port, key)
+    old = keys.recorded(host, address, port)
+    if not old:
+        return HostKeyUnknown(host, port, key)
+    fingerprints = ", ".join(dict.fromkeys(one for some in old.values() for one in some))
+    return HostKeyChanged(
+        f"{host} shows another host key than the one on record: {key.get_fingerprint()}, recorded "
+        f"{fingerprints}; if you know why it changed, remove its line from {' and '.join(map(str, old))}"
+    )
 
 
 def _reason(target: Target, error: Exception) -> str:
@@ -136,10 +138,10 @@ class SshProcess:
             self._process.stdin.write(data)
 
     def lines(self) -> AsyncIterator[bytes]:
-        return split_lines(self._process.stdout.read)
+        return split_lines(lambda size: _read(self._process.stdout, size))
 
     def errors(self) -> AsyncIterator[bytes]:
-        return split_lines(self._process.stderr.read)
+        return split_lines(lambda size: _read(self._process.stderr, size))
 
     def end(self) -> None:
         with contextlib.suppress(OSError):
@@ -152,8 +154,16 @@ class SshProcess:
     async def wait(self) -> Exit:
         await self._process.wait()
         if self._process.exit_signal:
-            return Exit(None, f"SIG{self._process.exit_signal[0]}")
+            return Exit(None, clean_line(f"SIG{self._process.exit_signal[0]}", 16))
         return Exit(self._process.exit_status)
+
+
+async def _read(stream: asyncssh.SSHReader[bytes], size: int) -> bytes:
+    """What comes next; nothing at the end, and when the connection is lost, which `wait` tells."""
+    try:
+        return await stream.read(size)
+    except asyncssh.Error:
+        return b""
 
 
 class SshMachine:
@@ -165,6 +175,9 @@ class SshMachine:
         self.python = target.python
         self.address: str = connection.get_extra_info("peername")[0]
         self.local_address: str = connection.get_extra_info("sockname")[0]
+
+    def seen_from(self, other: Machine) -> str:
+        return self.address
 
     async def start(self, argv: Sequence[str], folder: str | None = None) -> SshProcess:
         command = f"exec {shlex.join(argv)}"
@@ -200,7 +213,12 @@ class SshMachine:
         return folder
 
     async def has(self, path: str) -> bool:
-        done = await self._connection.run(f"test -e {shlex.quote(path)}")
+        try:
+            done = await self._connection.run(f"test -e {shlex.quote(path)}")
+        except asyncssh.Error as error:
+            raise OSError(clean_line(f"{self.address}: {error.reason}")) from None
+        if done.exit_status is None:
+            raise OSError(f"{self.address}: the connection was lost")
         return done.exit_status == 0
 
     async def gone(self) -> str:

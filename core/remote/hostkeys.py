@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import asyncssh
@@ -32,19 +33,38 @@ class HostKeys:
 
     def load(self) -> asyncssh.SSHKnownHosts:
         """Everything on record. A file that does not exist holds nothing."""
-        files = [str(path) for path in (self.path, *self._also) if path.is_file()]
-        return asyncssh.read_known_hosts(files) if files else asyncssh.import_known_hosts("")
+        return _read(self.path, *self._also)
 
-    def recorded(self, host: str, address: str, port: int) -> list[str]:
-        """Fingerprints on record for a host by its name or address."""
-        keys = self.load().match(host, address, port)[0]
-        return [key.get_fingerprint() for key in keys]
+    def recorded(self, host: str, address: str, port: int) -> dict[Path, list[str]]:
+        """Fingerprints on record for a host by its name or address, by the file that has them."""
+        found: dict[Path, list[str]] = {}
+        for path in (self.path, *self._also):
+            known = _read(path)
+            keys = [key for one in {host, address} for key in known.match(_name(one, port), "", None)[0]]
+            if keys:
+                found[path] = [key.get_fingerprint() for key in keys]
+        return found
 
     def pin(self, host: str, port: int, key: asyncssh.SSHKey) -> None:
         """Record that `key` belongs to the host."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = host if port == 22 else f"[{host}]:{port}"
-        line = f"{name} {key.export_public_key().decode().strip()}\n"
         self.path.touch(mode=0o600)
-        with self.path.open("a") as file:
-            file.write(line)
+        line = b"%s %s\n" % (_name(host, port).encode(), key.export_public_key().strip())
+        with self.path.open("rb+") as file:
+            before = file.read()
+            # People edit this file: an unfinished last line must not swallow the new one.
+            file.write(line if before.endswith(b"\n") or not before else b"\n" + line)
+
+
+def _name(host: str, port: int) -> str:
+    return host if port == 22 else f"[{host}]:{port}"
+
+
+def _read(*paths: Path) -> asyncssh.SSHKnownHosts:
+    known = asyncssh.import_known_hosts("")
+    for path in paths:
+        for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+            # As OpenSSH does: a line that is none holds no key, and closes no door that others open.
+            with contextlib.suppress(ValueError):
+                known.load(line)
+    return known

@@ -59,8 +59,17 @@ class Machine(Protocol):
         ...
 
     @property
+    def local_address(self) -> str:
+        """The address under which the machine reaches this console's computer."""
+        ...
+
+    @property
     def python(self) -> str:
         """The interpreter that the device's configuration names."""
+        ...
+
+    def seen_from(self, other: Machine) -> str:
+        """The address under which another machine reaches this one."""
         ...
 
     async def start(self, argv: Sequence[str], folder: str | None = None) -> Process:
@@ -72,7 +81,7 @@ class Machine(Protocol):
         ...
 
     async def has(self, path: str) -> bool:
-        """Whether a file or folder exists there."""
+        """Whether a file or folder exists there. Raises OSError."""
         ...
 
     async def gone(self) -> str:
@@ -144,8 +153,11 @@ class LocalMachine:
 
     def __init__(self, python: str, cache: Path, address: str = "127.0.0.1") -> None:
         self.python = python
-        self.address = address
+        self.address = self.local_address = address
         self._cache = cache
+
+    def seen_from(self, other: Machine) -> str:
+        return other.local_address  # no loopback address means anything elsewhere
 
     async def start(self, argv: Sequence[str], folder: str | None = None) -> LocalProcess:
         pipe = asyncio.subprocess.PIPE

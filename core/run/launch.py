@@ -49,14 +49,11 @@ class Run:
             for rank, stage in enumerate(plan.stages)
         ]
 
-    async def start(self, addresses: Sequence[str]) -> None:
-        """Bring every rank to ready. `addresses[r]` is where rank r listens for the rank before it.
-
-        Raises LaunchError after stopping what had started.
-        """
+    async def start(self) -> None:
+        """Bring every rank to ready. Raises LaunchError after stopping what had started."""
         self._publish(ev.RunStarted(t=time.time(), run=self.id, plan=self.plan))
         try:
-            await self._bring_up(addresses)
+            await self._bring_up()
         except LaunchError as error:
             await self.stop(str(error), failed=True)
             raise
@@ -64,9 +61,13 @@ class Run:
             await self.stop("the launch was interrupted")
             raise
 
-    async def _bring_up(self, addresses: Sequence[str]) -> None:
+    async def _bring_up(self) -> None:
         for rank in self.ranks:
-            if not await rank.machine.has(self._spec.path):
+            try:
+                there = await rank.machine.has(self._spec.path)
+            except OSError as error:
+                raise LaunchError(f"{rank.device} was lost: {error}") from None
+            if not there:
                 raise LaunchError(f"{rank.device} has no model at {self._spec.path}")
         orders = [
             {
@@ -76,9 +77,12 @@ class Run:
                 "end": stage.end,
                 "model": self._spec.path,
                 "backend": self.plan.backend,
-                "address": address,
+                # Where it listens for the rank before it; for the first one that is the last.
+                "address": rank.machine.seen_from(before.machine),
             }
-            for rank, stage, address in zip(self.ranks, self.plan.stages, addresses, strict=True)
+            for rank, before, stage in zip(
+                self.ranks, (self.ranks[-1], *self.ranks), self.plan.stages, strict=False
+            )
         ]
         results = await asyncio.gather(
             *(rank.start(order) for rank, order in zip(self.ranks, orders, strict=True)),

@@ -1,0 +1,108 @@
+"""The product in the lab: its settings on the console, and `exo-tui` run there against the hosts' sshd."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from .host import USER, Host
+from .namespaces import PROJECT
+from .vlab import Lab
+
+T = TypeVar("T")
+
+LIMIT = 60.0
+"""Seconds anything may take that has no limit of its own: this machine may be busy."""
+
+
+def device(host: Host, **more: object) -> dict[str, object]:
+    """A lab host as config.toml and `core.config.DeviceEntry` have it."""
+    key = str(host.lab.key)
+    entry = {"host": host.ip, "name": host.name, "user": USER, "port": 22, "key": key}
+    return {**entry, "python": sys.executable, **more}
+
+
+class Setup:
+    """A settings folder of its own: these devices, and the host keys of `pinned`."""
+
+    def __init__(
+        self, lab: Lab, name: str, devices: Sequence[Mapping[str, object]], pinned: Sequence[str]
+    ) -> None:
+        self.lab = lab
+        self.folder = lab.dir / f"console-{name}"
+        self.folder.mkdir()
+        tables = [
+            "[[device]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in entry.items())
+            for entry in devices
+        ]
+        (self.folder / "config.toml").write_text("\n".join(tables))
+        self.known_hosts = self.folder / "known_hosts"
+        self.known_hosts.write_text("".join(lab[host].known_hosts_line() for host in pinned))
+
+    def start(self, *argv: str | os.PathLike[str]) -> Command:
+        """`exo-tui` with these arguments, on the console."""
+        return Command(self, argv)
+
+
+class Command:
+    """A running `exo-tui`."""
+
+    def __init__(self, setup: Setup, argv: Sequence[str | os.PathLike[str]]) -> None:
+        self._log = setup.folder / "stderr"
+        env = {"EXO_TUI_CONFIG": str(setup.folder), "EXO_TUI_CACHE": str(setup.folder / "cache")}
+        with self._log.open("wb") as log:
+            self.process = setup.lab["console"].popen(
+                [sys.executable, "-m", "tui", *argv],
+                cwd=PROJECT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, bufsize=0,
+            )  # fmt: skip
+
+    @property
+    def complaints(self) -> str:
+        return self._log.read_text()
+
+    def first_output(self) -> bytes:
+        """Wait for the first bytes on standard output."""
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], LIMIT)[0], self.complaints
+        said = self.process.stdout.read(1 << 16)
+        assert said, f"it ended without a word: {self.complaints}"
+        return said
+
+    def end(self, timeout: float = LIMIT) -> int:
+        """Wait for its end; the exit code."""
+        try:
+            self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        return self.process.returncode
+
+    def answer(self) -> dict[str, Any]:
+        """What it printed as JSON, when it has ended well."""
+        out, _ = self.process.communicate(timeout=LIMIT)
+        assert self.process.returncode == 0, self.complaints
+        return json.loads(out)
+
+
+def workers(host: Host) -> list[int]:
+    """Pids of the workers, and their guards, of a host."""
+    return host.pids("worker")
+
+
+def ours(host: Host) -> dict[int, str]:
+    """Command lines of what runs on a host because of us: everything but sshd, which has its own mind."""
+    return {pid: line for pid, line in host.ps().items() if "sshd" not in line}
+
+
+def cleared(look: Callable[[], T], within: float) -> T:
+    """What `look` sees: once that is nothing, at the latest after so many seconds."""
+    end = time.monotonic() + within
+    while (seen := look()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return seen
