@@ -1,0 +1,183 @@
+"""What keys do, and what they say when they cannot."""
+
+from __future__ import annotations
+
+from textual.widgets import Input
+
+from core import events as ev
+from core.session import format as session
+from core.session.record import Recorder
+from core.session.replay import Player
+from tests.tui import scenes
+from tests.tui.conftest import NARROW, WIDE, Open
+from tui.widgets.chatlog import ChatLog
+
+T = scenes.T0 + 200
+ASKED = ev.TrustAsked(
+    t=T,
+    device="studio",
+    host="studio.local",
+    port=22,
+    algorithm="ssh-ed25519",
+    fingerprint="SHA256:abcDEF123",
+)
+
+
+async def test_launch_stop_and_a_prompt_reach_the_cluster(console: Open) -> None:
+    async with console(scenes.planned()) as desk:
+        await desk.press("l")
+        assert desk.intents.calls == [("launch",)]
+        await desk.press("x")
+        assert "Cannot stop: no run is live" in desk.text
+        for event in scenes.run_ready(T):
+            desk.bus.publish(event)
+        await desk.press("i", "h", "i", "enter")
+        assert desk.intents.calls[1:] == [("ask", "hi")]
+        await desk.press("escape", "x")
+        assert desk.intents.calls[2:] == [("stop",)]
+
+
+async def test_a_prompt_that_cannot_be_sent_stays(console: Open) -> None:
+    async with console([*scenes.planned(), *scenes.run_ready(T), *scenes.asked(T)]) as desk:
+        await desk.press("i", "m", "o", "r", "e", "enter")
+        assert desk.intents.calls == []
+        assert desk.app.screen.query_one(Input).value == "more"
+        assert "Cannot ask: the model is still answering" in desk.text
+        await desk.press("ctrl+s")
+        assert desk.intents.calls == [("cancel",)]
+
+
+async def test_the_answer_grows_as_tokens_come(console: Open) -> None:
+    async with console([*scenes.planned(), *scenes.run_ready(T), *scenes.asked(T)]) as desk:
+        assert "reading the prompt" in desk.text
+        desk.bus.publish(ev.TokensStreamed(t=T, request="q1", ids=(1,), text="**Hol"))
+        await desk.settle()
+        desk.bus.publish(ev.TokensStreamed(t=T, request="q1", ids=(2,), text="low** layers"))
+        await desk.settle()
+        assert "Hollow layers" in desk.text
+        assert "▸ writing · 2 tokens" in desk.text
+        desk.bus.publish(ev.RequestDone(t=T, request="q1", why="error", detail="rank 1 on demo-b was killed"))
+        await desk.settle()
+        assert "✖ failed: rank 1 on demo-b was killed" in desk.text
+        await desk.press("n")
+        assert desk.intents.calls == [("new",)]
+        desk.bus.publish(ev.ConversationStarted(t=T, conversation="c2"))
+        await desk.settle()
+        assert "Hollow layers" not in str(desk.app.screen.query_one(ChatLog).children)
+        assert "Hollow layers" not in desk.text
+
+
+async def test_a_new_host_key_is_shown_and_answered(console: Open) -> None:
+    events = [
+        *scenes.planned(),
+        ev.DeviceSeen(t=T, device="studio", name="studio", address="studio.local", status="untrusted"),
+        ASKED,
+    ]
+    async with console(events) as desk:
+        assert "SHA256:abcDEF123" in desk.text
+        assert "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" in desk.text
+        await desk.press("escape")
+        assert desk.intents.calls == []
+        assert "SHA256:abcDEF123" not in desk.text
+        await desk.press("down", "down", "down", "enter")
+        assert "SHA256:abcDEF123" in desk.text
+        await desk.press("y")
+        assert desk.intents.calls == [("trust", "studio", True)]
+
+
+async def test_enter_adds_the_chosen_peer(console: Open) -> None:
+    async with console(scenes.everything()) as desk:
+        await desk.press("1", "down", "down", "down", "enter")
+        assert desk.intents.calls == [("add", "studio.local.:22")]
+
+
+async def test_quit_asks_when_a_run_is_live(console: Open) -> None:
+    async with console([*scenes.planned(), *scenes.run_ready(T)], NARROW) as desk:
+        await desk.press("q")
+        assert "A run is live on 3 devices. Stop it and quit?" in desk.text
+        await desk.press("n")
+        assert desk.intents.calls == []
+        await desk.press("q", "y")
+        assert desk.intents.calls == [("close",)]
+        assert desk.app.return_code == 0
+
+
+async def test_quit_does_not_ask_when_nothing_runs(console: Open) -> None:
+    async with console(scenes.planned()) as desk:
+        await desk.press("q")
+        assert desk.intents.calls == [("close",)]
+
+
+async def test_the_palette_breaks_a_rehearsal_and_nothing_else(console: Open) -> None:
+    intents = scenes.FakeIntents(faults=("kill", "cut"))
+    async with console([*scenes.planned(), *scenes.run_ready(T)], intents=intents) as desk:
+        await desk.press("ctrl+p")
+        await desk.press(*"kill rank on demo-b", "enter")
+        await desk.press("enter")
+        assert intents.calls == [("inject", "kill", "demo-b")]
+    async with console([*scenes.planned(), *scenes.run_ready(T)]) as desk:
+        await desk.press("ctrl+p")
+        assert "Launch" in desk.text
+        assert "Fault" not in desk.text
+
+
+async def test_help_lists_the_keys(console: Open) -> None:
+    async with console(scenes.planned()) as desk:
+        await desk.press("question_mark")
+        for word in ("Launch the plan", "Write a prompt", "Answer a new host key".lower(), "Pause or go on"):
+            assert word in desk.text.lower() or word in desk.text
+        await desk.press("escape")
+        assert "Pause or go on" not in desk.text
+
+
+async def test_a_replay_is_moved_by_keys_and_takes_no_prompts(console: Open) -> None:
+    events = scenes.everything()
+
+    def playback(bus):
+        return scenes.FakePlayback(bus, events)
+
+    async with console([], playback=playback) as desk:
+        length = len(events)
+        assert f"event {length}/{length}" in desk.text
+        assert "▲ file cut short" in desk.text
+        await desk.press("left_square_bracket")
+        assert f"⏸ paused  ×1  event {length - 1}/{length}" in desk.text
+        assert "memory is 92 %" not in desk.text
+        await desk.press("right_square_bracket")
+        assert "memory is 92 %" in desk.text
+        await desk.press("plus", "plus", "minus")
+        assert "×2" in desk.text
+        await desk.press("l", "i", "x")
+        assert desk.intents.calls == []
+
+
+async def test_a_recording_shows_the_screens_of_the_live_run(console: Open, tmp_path) -> None:
+    path = tmp_path / "run.exo"
+    async with console([], WIDE) as live:
+        recorder = Recorder(live.bus, path)
+        for event in scenes.everything():
+            live.bus.publish(event)
+        recorder.close()
+        await live.settle()
+        state = live.bus.state
+        shown = {name: _shown(live, name) for name in WIDGETS}
+
+    def playback(bus):
+        player = Player(session.read(path), bus)
+        player.to_end()
+        return player
+
+    async with console([], (WIDE[0], WIDE[1] + 1), playback=playback) as replay:
+        assert replay.bus.state == state
+        for name, text in shown.items():
+            assert _shown(replay, name) == text
+
+
+WIDGETS = ("cluster", "chatlog", "plots", "log")
+"""All but the composer, which says in a replay that it is one."""
+
+
+def _shown(desk, name: str) -> str:
+    region = desk.app.screen.query_one(f"#{name}").region
+    rows = desk.text.splitlines()[region.y : region.bottom]
+    return "\n".join(row[region.x : region.right] for row in rows)

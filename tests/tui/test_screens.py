@@ -1,0 +1,116 @@
+"""What a person sees: every pane, in a small and in a large terminal, in every theme."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from core import events as ev
+from tests.tui import scenes
+from tests.tui.conftest import NARROW, WIDE, Open
+from tui import themes
+
+T = scenes.T0 + 200
+
+
+async def test_a_large_terminal_shows_everything_at_once(console: Open) -> None:
+    async with console(scenes.everything()) as desk:
+        text = desk.text
+        for name in scenes.NAMES:
+            assert name in text
+        for word in (
+            "3 of 3 ready",
+            "Mac Studio",
+            "SmolLM2-135M · 30 layers",
+            "every layer held once ✓ a1b2c3",
+        ):
+            assert word in text
+        for word in ("demo-a → demo-b", "Memory GiB", "Link p50", "Tokens/s", "memory is 92 %", "run: ready"):
+            assert word in text
+        assert "12.3 tok/s · TTFT 0.41 s · prefill 88 tok/s · 57 tokens" in text
+        assert "no data yet" not in text
+
+
+async def test_a_small_terminal_shows_a_pane_at_a_time(console: Open) -> None:
+    seen = {
+        "1": ("3 of 3 ready", "demo-c 22–29", "● ready"),
+        "2": ("12.3 tok/s · TTFT 0.41 s", "And what does each rank hold?"),
+        "3": ("Memory GiB", "Link p50", "Tokens/s"),
+        "4": ("memory is 92 %", "rank 0 demo-a: loaded layers 0 to 11"),
+    }
+    async with console(scenes.everything(), NARROW) as desk:
+        for key in seen:
+            await desk.press(key)
+            for other, theirs in seen.items():
+                assert all((word in desk.text) is (other == key) for word in theirs), (key, other, desk.text)
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=str)
+async def test_an_empty_cluster_says_what_is_missing(console: Open, size: tuple[int, int]) -> None:
+    async with console([], size) as desk:
+        assert "none yet — add a peer below, or wait for discovery" in desk.text
+        assert "no plan yet: waiting for devices to be ready" in desk.text
+        assert "measured once two devices are ready" in desk.text
+
+
+async def test_every_theme_loads_and_keeps_the_words(console: Open) -> None:
+    found, problems = themes.load(themes.folder())
+    assert not problems
+    assert {"dark", "light", "high-contrast"} <= {theme.name for theme in found}
+    async with console(scenes.everything()) as desk:
+        before = desk.text
+        for theme in found:
+            desk.app.theme = theme.name
+            await desk.settle()
+            assert desk.text == before
+
+
+async def test_what_strangers_say_is_shown_as_text(console: Open) -> None:
+    evil = "[red]x[/red] [link=http://a]y"
+    events = [
+        *scenes.planned(),
+        ev.PeerSeen(
+            t=T, key="k", name=evil, host="h", addresses=("10.0.0.9",), port=22, services=("_ssh._tcp",)
+        ),
+        ev.Alert(t=T, level="warning", subject="peer", text=evil),
+        *scenes.asked(T, prompt=evil),
+        ev.TokensStreamed(t=T, request="q1", ids=(1,), text="<b>bold?</b> and [i]this[/i]"),
+    ]
+    async with console(events) as desk:
+        assert desk.text.count(evil) == 3
+        assert "<b>bold?</b> and [i]this[/i]" in desk.text
+
+
+async def test_a_broken_measurement_is_a_gap_and_kills_nothing(console: Open) -> None:
+    def sample(t: float, used: float) -> ev.DeviceSample:
+        return ev.DeviceSample(
+            t=t,
+            device="demo-a",
+            memory_total=2**31,
+            memory_used=int(used),
+            memory_limit=2**31,
+            swap_used=0,
+            load=0,
+        )
+
+    links = [
+        ev.LinkMeasured(
+            t=T + i, source="demo-a", target="demo-b", kind="unknown", address="", sent=30, received=30,
+            min_us=us, p50_us=us, p99_us=us,
+        )
+        for i, us in enumerate((math.nan, math.inf, -math.inf, 1e300, -5.0, 40.0))
+    ]  # fmt: skip
+    events = [*scenes.planned(5), *links, *(sample(T + i, 10.0**i) for i in range(18))]
+    async with console(events) as desk:
+        assert "Link p50" in desk.text
+        assert "40 µs" in desk.text
+
+
+async def test_nothing_is_painted_when_nothing_happened(console: Open) -> None:
+    async with console(scenes.everything()) as desk:
+        painted: list[object] = []
+        write = desk.app._driver.write
+        desk.app._driver.write = lambda data: (painted.append(data), write(data))[1]
+        await desk.pilot.pause(1.5)  # time for each timer to have painted, had it wanted to
+        assert not painted
