@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .host import USER, Host
@@ -88,6 +89,17 @@ class Command:
         out, _ = self.process.communicate(timeout=LIMIT)
         assert self.process.returncode == 0, self.complaints
         return json.loads(out)
+
+
+def fingerprint(public_key: Path) -> str:
+    """A key's fingerprint as OpenSSH prints it."""
+    printed = subprocess.run(["ssh-keygen", "-lf", public_key], capture_output=True, text=True, check=True)
+    return printed.stdout.split()[1]
+
+
+def fingerprint_of(host: Host) -> str:
+    """That of a host's key."""
+    return fingerprint(host.dir / "ssh_host_ed25519_key.pub")
 
 
 def workers(host: Host) -> list[int]:

@@ -18,7 +18,7 @@ from core.config import THIS_MACHINE
 from core.run.rank import LEASE, worker_files
 from tests.tiny_models import EOS, LAYERS, build
 
-from .cluster import LIMIT, Setup, cleared, device, ours, workers
+from .cluster import LIMIT, Setup, cleared, device, fingerprint_of, ours, workers
 from .vlab import Lab
 
 PROMPT = "def main(argument):"
@@ -101,6 +101,18 @@ def test_ranks_behind_openssh_say_what_one_process_says(
         assert (shipped / "worker/__pycache__").is_dir(), "that copy is not what ran"
         assert cleared(lambda host=host: ours(lab[host]).keys() - before[host].keys(), AT_ONCE) == set()
     assert "worker" not in str(lab["console"].ps())
+
+
+def test_a_run_on_a_host_with_an_unknown_key_fails_with_its_fingerprint(
+    lab: Lab, placed: Callable[[Lab], Path]
+) -> None:
+    setup = Setup(lab, "unknown", [device(lab["h1"])], pinned=[])
+    command = setup.start("run", placed(lab), *_wanted(["h1"], [6], COUNT), "--json")
+    out, _ = command.process.communicate(timeout=LIMIT)
+    assert (command.process.returncode, out) == (1, b"")
+    [line] = command.complaints.splitlines()
+    assert "h1 is not ready" in line and fingerprint_of(lab["h1"]) in line and "console" in line
+    assert setup.known_hosts.read_text() == ""
 
 
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])

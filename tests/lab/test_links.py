@@ -1,0 +1,53 @@
+"""Links between devices that do not share a machine, this computer among them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core.bus import Bus
+from core.cluster import Cluster
+from core.config import THIS_MACHINE, Config, DeviceEntry
+from core.state import Link
+
+from .cluster import LIMIT, device
+from .host import Host
+from .vlab import Lab
+
+
+async def test_every_pair_is_measured_at_an_address_that_the_other_end_reaches(
+    lab: Lab, console: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent here listens on loopback at first, where nobody else finds it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = Config(
+        tmp_path,
+        tmp_path / "cache",
+        tuple(msgspec.convert(device(lab[name]), DeviceEntry) for name in ("h1", "h2")),
+    )
+    config.known_hosts.write_text("".join(lab[name].known_hosts_line() for name in ("h1", "h2")))
+    cluster = Cluster(Bus(), config)
+    try:
+        await cluster.start()
+        async with asyncio.timeout(LIMIT):
+            state = await cluster.bus.until(
+                lambda state: len(state.links) == 3 and all(map(_told, state.links.values()))
+            )
+    finally:
+        await cluster.close()
+    measured = {
+        (link.source, link.target): (link.last.address, link.last.received) if link.last else link.failure
+        for link in state.links.values()
+    }
+    assert measured == {
+        ("h1", "h2"): (lab["h2"].ip, 30),
+        ("h1", THIS_MACHINE): (console.ip, 30),
+        ("h2", THIS_MACHINE): (console.ip, 30),
+    }
+
+
+def _told(link: Link) -> bool:
+    return link.last is not None or link.failure != ""
