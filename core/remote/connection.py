@@ -158,6 +158,11 @@ class SshProcess:
         return Exit(self._process.exit_status)
 
 
+def _quoted(word: str) -> str:
+    """A word as a shell takes it; the `~/` of an interpreter's path is left for that shell to expand."""
+    return f"~/{shlex.quote(word[2:])}" if word.startswith("~/") else shlex.quote(word)
+
+
 async def _read(stream: asyncssh.SSHReader[bytes], size: int) -> bytes:
     """What comes next; nothing at the end, and when the connection is lost, which `wait` tells."""
     try:
@@ -180,7 +185,7 @@ class SshMachine:
         return self.address
 
     async def start(self, argv: Sequence[str], folder: str | None = None) -> SshProcess:
-        command = f"exec {shlex.join(argv)}"
+        command = f"exec {' '.join(map(_quoted, argv))}"
         if folder is not None:
             command = f"cd {shlex.quote(folder)} && {command}"
         try:
