@@ -23,7 +23,9 @@ def series_style(index: int) -> str:
 
 
 def edges(layers: int, width: int) -> list[int]:
-    """Column where each layer begins, and the end: the layers spread over `width` as evenly as can be."""
+    """Column where each layer begins, and the end: all alike where a layer has room for a gap."""
+    if width >= 2 * layers:
+        width -= width % layers
     return [layer * width // layers for layer in range(layers + 1)]
 
 
