@@ -8,7 +8,7 @@ import msgspec
 
 from core.models.spec import ModelSpec
 from core.plan.plan import Backend, Host, Plan, PlanError
-from core.plan.solve import propose, split
+from core.plan.propose import propose, split
 
 BACKEND_REASON: dict[Backend, str] = {
     "sockets": "sockets between stages: a waiting rank sleeps, where MLX's ring spins a core",

@@ -15,7 +15,7 @@ from core.bus import Bus
 from core.cluster import Cluster
 from core.models.spec import ModelSpec
 from core.plan.plan import Host, Plan, PlanError
-from core.plan.solve import propose, split
+from core.plan.propose import propose, split
 from core.session.record import software
 from core.state import ClusterState
 from core.text import size

@@ -7,7 +7,7 @@ from core.models.spec import ModelSpec
 from core.plan.check import Held, certify, check_cover
 from core.plan.memory import free, needed
 from core.plan.plan import Host, PlanError
-from core.plan.solve import propose, split
+from core.plan.propose import propose, split
 
 GIB = 2**30
 SPEC = ModelSpec(
