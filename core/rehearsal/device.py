@@ -2,7 +2,7 @@
 
 Run as `python -m core.rehearsal.device`. The first line of standard input is its `Role`; it answers
 `{"port": n}` and then takes orders. When standard input ends, by order or because the console died,
-everything the device started is killed and its folder removed.
+everything the device started is killed and its folder removed, and with it that of the rehearsal.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class Role(msgspec.Struct, frozen=True):
     name: str
     scope: str
     folder: str
+    shared: str
+    """The folder of the whole rehearsal, with the keys: not to outlive a console that was killed."""
     budget: int
     host_key: str
     user_keys: str
@@ -136,7 +138,7 @@ class Device:
                 os.kill(largest, signal.SIGKILL)
 
     async def close(self) -> None:
-        """Kill what runs here, take the announcement back, remove the folder."""
+        """Kill what runs here, take the announcement back, remove the folders: the rehearsal is over."""
         for pid in descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -144,7 +146,8 @@ class Device:
             await self._announcement.close()
         if self._server is not None:
             self._server.close()
-        shutil.rmtree(self._role.folder, ignore_errors=True)
+        for folder in (self._role.folder, self._role.shared):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _feed(channel: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process) -> None:

@@ -71,6 +71,7 @@ class Rehearsal:
             name=name,
             scope=self.scope,
             folder=str(self._folder / name),
+            shared=str(self._folder),
             budget=int(BUDGETS[index % len(BUDGETS)] * 2**30),
             host_key=str(key_path),
             user_keys=str(self._folder / "user_key.pub"),
