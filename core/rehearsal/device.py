@@ -68,7 +68,10 @@ class Device:
             {"rehearsal": self._role.scope, "memory": str(self._role.budget)},
             interfaces=["127.0.0.1"],
         )
-        await self._announcement.start()
+        try:
+            await self._announcement.start()
+        except OSError as error:
+            raise OSError(f"cannot announce by multicast DNS on UDP port 5353: {error.strerror}") from error
         return self._port
 
     async def _listen(self) -> None:
@@ -138,7 +141,7 @@ class Device:
                 os.kill(largest, signal.SIGKILL)
 
     async def close(self) -> None:
-        """Kill what runs here, take the announcement back, remove the folders: the rehearsal is over."""
+        """Kill what runs here, take the announcement back, remove the folder."""
         for pid in descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -146,8 +149,7 @@ class Device:
             await self._announcement.close()
         if self._server is not None:
             self._server.close()
-        for folder in (self._role.folder, self._role.shared):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self._role.folder, ignore_errors=True)
 
 
 async def _feed(channel: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process) -> None:
@@ -189,7 +191,10 @@ async def main() -> None:
     device = Device(role)
     watching = asyncio.create_task(device.watch_budget())
     try:
-        port = await device.open()
+        try:
+            port = await device.open()
+        except OSError as error:
+            sys.exit(str(error))
         print(msgspec.json.encode({"port": port}).decode(), flush=True)
         async for line in split_lines(reader.read):
             await device.obey(msgspec.json.decode(line, type=Order))
@@ -197,6 +202,8 @@ async def main() -> None:
     finally:
         watching.cancel()
         await device.close()
+    # Only when the rehearsal is over: a device that failed leaves the others alone, and its log.
+    shutil.rmtree(role.shared, ignore_errors=True)
 
 
 if __name__ == "__main__":
