@@ -235,7 +235,7 @@ async def _settled(bus: Bus) -> ClusterState:
 def _print_text(event: ev.AnyEvent) -> None:
     if isinstance(event, ev.TokensStreamed):
         print(event.text, end="", flush=True)
-    elif isinstance(event, ev.RequestDone):
+    elif isinstance(event, ev.RequestDone) and event.tokens:
         print(flush=True)
 
 
