@@ -1,4 +1,4 @@
-"""Models made once a session, what one process says of them, and a command line with nothing of the user's."""
+"""Models made once a session, what one process says of them, and a command line of its own."""
 
 from __future__ import annotations
 
