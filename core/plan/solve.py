@@ -26,8 +26,8 @@ EXACT_DEVICES = 12
 EXACT_DEVICES_HYBRID = 8
 """The same with tensor groups as stages."""
 FIRST_WIDTH = 24
-WORK = 5e6
-"""Numbers a level of a search cut short may hold: about 0.1 s a level."""
+WORK = 1e6
+"""Numbers a level of a search cut short may hold: some 20 ms a level."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,14 @@ class Solver:
         self._earlier = twins(self.costs)
         self._prices: Floats | None = None
 
-    def least_total(
-        self, cutoff: float = np.inf, slowest: float = np.inf, least: int = 1
-    ) -> tuple[Costs, Found]:
+    def least_total(self, cutoff: float = np.inf, slowest: float = np.inf) -> tuple[Costs, Found]:
         """The plan of least total below `cutoff`, and the bound on all of them."""
-        total, alone = single(Limits(self.whole, slowest, least))
+        total, alone = single(Limits(self.whole, slowest))
         if total >= cutoff:
             total, alone = np.inf, ()
         if self.most == 1:
             return self.whole, Found(total, alone, min(total, cutoff))
-        limits = Limits(self.costs, slowest, least)
+        limits = Limits(self.costs, slowest)
         bound = Bound(limits, self._prices)
         search = Search(limits, bound, earlier=self._earlier)
         target = min(cutoff, total)
@@ -108,13 +106,13 @@ class Solver:
         return self.costs, found
 
     def each_length(
-        self, cutoff: float, most: int, least: int = 1
+        self, cutoff: float, most: int, *, least: int = 1, width: int | None = None
     ) -> dict[int, tuple[float, tuple[int, ...]]]:
         """The best pipeline of each number of stages from 2 to `most` that takes under `cutoff` seconds."""
         limits = Limits(self.costs, least=least)
         bound = Bound(limits, self._prices)
         search = Search(limits, bound, earlier=self._earlier)
-        found = search.run(cutoff, self.width, min(most, self.most), each_length=True)
+        found = search.run(cutoff, width or self.width, min(most, self.most), each_length=True)
         return found.by_length
 
     def least_bottleneck(self) -> float:
