@@ -44,6 +44,7 @@ class Run:
         self._publish = publish
         self._started = time.time()
         self._stopping = False
+        self._asked = 0
         self.ranks = [
             Rank(self.id, rank, stage.device, machines[stage.device], publish)
             for rank, stage in enumerate(plan.stages)
@@ -77,6 +78,7 @@ class Run:
                 "end": stage.end,
                 "model": self._spec.path,
                 "backend": self.plan.backend,
+                "context": self.plan.context,
                 # Where it listens for the rank before it; for the first one that is the last.
                 "address": rank.machine.seen_from(before.machine),
             }
@@ -155,7 +157,8 @@ class Run:
 
     def generate(self, request: str, turns: Sequence[Turn] | str, sampling: Sampling) -> None:
         """Ask every rank for an answer to a conversation, or the continuation of a raw prompt."""
-        order: dict[str, object] = {"op": "generate", "id": request}
+        self._asked += 1
+        order: dict[str, object] = {"op": "generate", "id": request, "number": self._asked}
         order["prompt" if isinstance(turns, str) else "messages"] = turns
         for rank in self.ranks:
             rank.send(**order, **msgspec.to_builtins(sampling))

@@ -51,8 +51,9 @@ def _run(channel: Channel) -> None:
         mx.disable_compile()
     import mlx_lm
 
+    from .follower import Follower
+    from .leader import Leader
     from .stage import Stage, on_gpu, working_set
-    from .step import Follower, Leader
     from .tokens import Tokens
 
     start = channel.take("start")
@@ -94,12 +95,10 @@ def _run(channel: Channel) -> None:
     channel.now("idle")
 
     if tokens is not None:
-        server: Leader | Follower = Leader(channel, stage, wire, tokens)
+        Leader(channel, stage, wire, tokens, start).serve()
     else:
         assert wire is not None  # rank > 0 has neighbours
-        server = Follower(channel, stage, wire, rank - 1)
-    while True:
-        server.serve(channel.take("generate"))
+        Follower(channel, stage, wire, rank - 1).serve()
 
 
 def _connect(channel: Channel, start: dict[str, Any]) -> Wire | None:

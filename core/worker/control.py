@@ -34,7 +34,8 @@ class Channel:
         os.dup2(2, 1)
         self._lock = threading.Lock()
         self._operations: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._asked: set[str] = set()  # ids of requests queued or running here
+        self._news = threading.Condition()
+        self._requests: dict[int, dict[str, Any]] = {}
         self._cancelled: set[str] = set()
         self.stopping = False
         self.phase_name = "environment"
@@ -69,26 +70,44 @@ class Channel:
         """Report state and memory (bytes) every half second from a thread of its own."""
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
 
-    def take(self, *expected: str) -> dict[str, Any]:
-        """Block for the next operation. Raises Stopped for `stop`, ControlError for one not expected."""
+    def take(self, expected: str) -> dict[str, Any]:
+        """Block for the next operation of the start. Raises Stopped for `stop`, ControlError for another."""
         while True:
             operation = self._operations.get()
             op = operation.get("op")
             if op == "stop":
                 raise Stopped
-            if op in expected:
+            if op == expected:
                 return operation
-            if op != "cancel":
-                raise ControlError(f"op {op!r} while waiting for {' or '.join(expected)}")
+            raise ControlError(f"op {op!r} while waiting for {expected}")
+
+    def waiting(self, *, block: bool) -> list[int]:
+        """Numbers of the requests asked for and not yet forgotten, in order; `block`: until there is one.
+
+        Raises Stopped.
+        """
+        with self._news:
+            self._news.wait_for(lambda: self._requests or self.stopping or not block)
+            if self.stopping:
+                raise Stopped
+            return sorted(self._requests)
+
+    def request(self, number: int) -> dict[str, Any]:
+        """A request by its number; blocks until the console's word has come here too. Raises Stopped."""
+        with self._news:
+            self._news.wait_for(lambda: number in self._requests or self.stopping)
+            if number not in self._requests:
+                raise Stopped
+            return self._requests[number]
 
     def cancelled(self, request: str) -> bool:
         """Whether the request, queued or running, is to end now."""
-        return self.stopping or request in self._cancelled
+        return request in self._cancelled
 
-    def forget(self, request: str) -> None:
+    def forget(self, number: int) -> None:
         """The request is over: a later cancel of it means nothing."""
-        self._asked.discard(request)
-        self._cancelled.discard(request)
+        with self._news:
+            self._cancelled.discard(str(self._requests.pop(number)["id"]))
 
     def _read(self) -> None:
         # Raw reads: a thread blocked inside sys.stdin would break the interpreter's own shutdown.
@@ -103,17 +122,21 @@ class Channel:
     def _accept(self, line: bytes) -> None:
         try:
             operation = json.loads(line)
-            op = operation["op"]
-            if op == "generate":
-                self._asked.add(str(operation["id"]))
-            elif op == "cancel" and str(operation["id"]) in self._asked:
-                self._cancelled.add(str(operation["id"]))
+            with self._news:
+                match operation["op"]:
+                    case "generate":
+                        self._requests[int(operation["number"])] = operation | {"id": str(operation["id"])}
+                    case "cancel":
+                        wanted = str(operation["id"])
+                        if any(one["id"] == wanted for one in self._requests.values()):
+                            self._cancelled.add(wanted)
+                    case op:
+                        self.stopping = self.stopping or op == "stop"
+                        self._operations.put(operation)
+                self._news.notify_all()
         except (ValueError, KeyError, TypeError) as error:
             self.emit("error", phase=self.phase_name, text=f"not an operation: {line[:80]!r} ({error!r})")
             os._exit(1)
-        # Set here, not when taken: a running request has to see it.
-        self.stopping = self.stopping or op == "stop"
-        self._operations.put(operation)
 
     def _beat(self) -> None:
         while True:

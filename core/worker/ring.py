@@ -67,6 +67,10 @@ class Ring:
         except (RuntimeError, ValueError) as error:
             raise Lost(self._left, "left", str(error)) from error
 
+    def arrived(self) -> bool:
+        """See Wire; MLX has no way to look."""
+        return False
+
     def close(self) -> None:
         """See Wire; MLX lets go of its sockets only with the process."""
 

@@ -4,24 +4,82 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.sample_utils import make_sampler
+from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p
+
+
+def wants_prompt(request: dict[str, Any]) -> bool:
+    """Whether choosing depends on the prompt's tokens too."""
+    return float(request.get("repetition_penalty") or 1.0) != 1.0
 
 
 class Sampler:
-    """One request's sampling; the same seed gives the same tokens however the model is cut."""
+    """One request's sampling; the same seed gives the same tokens however the model is cut.
 
-    def __init__(self, request: dict[str, Any]) -> None:
+    In this order: logit bias, repetition penalty (over prompt and answer, as Keskar et al. 2019, CTRL),
+    presence and frequency penalties (over the answer, as OpenAI's API defines them), top-p, min-p, top-k and
+    temperature (as mlx_lm orders them). Temperature 0 takes the likeliest.
+    """
+
+    def __init__(self, request: dict[str, Any], prompt: Sequence[int] = ()) -> None:
         seed = request.get("seed")
-        # Without one, fresh entropy: else a request would go on from the seed of an earlier one.
-        mx.random.seed(int.from_bytes(os.urandom(4), "little") if seed is None else int(seed))
-        temperature, top_p = request.get("temperature"), request.get("top_p")
-        self._choose = make_sampler(temp=float(temperature or 0.0), top_p=float(top_p or 1.0))
+        # Without one, fresh entropy; a key of its own, since requests take turns on one generator.
+        self._key = mx.random.key(int.from_bytes(os.urandom(4), "little") if seed is None else int(seed))
+        self._temperature = float(request.get("temperature") or 0.0)
+        top_p = request.get("top_p")
+        self._top_p = 1.0 if top_p is None else float(top_p)
+        self._top_k = int(request.get("top_k") or 0)
+        self._min_p = float(request.get("min_p") or 0.0)
+        self._repetition = float(request.get("repetition_penalty") or 1.0)
+        self._presence = float(request.get("presence_penalty") or 0.0)
+        self._frequency = float(request.get("frequency_penalty") or 0.0)
+        self._bias = {int(token): float(value) for token, value in (request.get("logit_bias") or {}).items()}
+        self._told: int | None = request.get("logprobs")
+        self._prompt = set(prompt)
+        self._counts: dict[int, int] = {}
 
-    def pick(self, logits: mx.array) -> int:
-        """The id chosen from the last position of logits [1, L, V]."""
-        last = logits[:, -1, :]
-        chosen: Any = self._choose(last - mx.logsumexp(last, axis=-1, keepdims=True)).item()
-        return int(chosen)
+    def pick(self, logits: mx.array) -> tuple[int, mx.array | None]:
+        """The id chosen from the last position of logits [1, L, V].
+
+        With `logprobs` = n in the request also (id, log probability) of it and the n likeliest [1, 1 + n, 2].
+        """
+        last = self._adjusted(logits[:, -1, :])
+        told = last - mx.logsumexp(last, axis=-1, keepdims=True)
+        chosen: Any = self._choose(told).item()
+        token = int(chosen)
+        self._counts[token] = self._counts.get(token, 0) + 1
+        return token, None if self._told is None else _likeliest(told, token, self._told)
+
+    def _choose(self, logprobs: mx.array) -> mx.array:
+        if self._temperature == 0.0:
+            return mx.argmax(logprobs, axis=-1)
+        if 0.0 < self._top_p < 1.0:
+            logprobs = apply_top_p(logprobs, self._top_p)
+        if self._min_p:
+            logprobs = apply_min_p(logprobs, self._min_p)
+        if self._top_k:
+            logprobs = apply_top_k(logprobs, self._top_k)
+        self._key, once = mx.random.split(self._key)
+        return mx.random.categorical(logprobs * (1.0 / self._temperature), key=once)
+
+    def _adjusted(self, logits: mx.array) -> mx.array:
+        if self._bias:
+            logits = logits.at[:, mx.array(list(self._bias))].add(mx.array(list(self._bias.values())))
+        if self._repetition != 1.0 and (seen := list(self._prompt | self._counts.keys())):
+            ids = mx.array(seen)
+            known = logits[:, ids]
+            logits[:, ids] = mx.where(known < 0, known * self._repetition, known / self._repetition)
+        if (self._presence or self._frequency) and self._counts:
+            counts = mx.array(list(self._counts.values()), logits.dtype)
+            ids = mx.array(list(self._counts))
+            logits = logits.at[:, ids].subtract(self._presence + self._frequency * counts)
+        return logits
+
+
+def _likeliest(logprobs: mx.array, token: int, count: int) -> mx.array:
+    values: Any = logprobs[0].tolist()
+    order = sorted(range(len(values)), key=lambda one: -values[one])[:count] if count else []
+    return mx.array([[[float(one), values[one]] for one in (token, *order)]], mx.float32)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import select
 import selectors
 import socket
 import struct
@@ -21,6 +22,7 @@ TOKEN = 32  # bytes
 HELLO = struct.Struct(f"<{TOKEN}si")  # launch token, sender's rank
 CONNECT = 10.0  # seconds for a connection to stand
 STRANGER = 5.0  # seconds a caller has to present the token
+PLAIN = {mx.float32: np.dtype(np.float32), mx.int32: np.dtype(np.int32)}  # others travel as their bits
 SMALL = 1 << 16  # below this many bytes one write beats two
 
 
@@ -132,14 +134,18 @@ class Sockets:
             tensor = None
             if announced is not None:
                 shape, dtype = announced
-                plain = np.dtype(np.float32 if dtype == mx.float32 else np.uint16)
+                plain = PLAIN.get(dtype, np.dtype(np.uint16))
                 count = shape[1] * shape[2] * plain.itemsize
                 data = np.frombuffer(self._read(self._left, self._left_rank, "left", count), plain)
                 tensor = mx.array(data.reshape(shape))
-                tensor = tensor if dtype == mx.float32 else tensor.view(dtype)
+                tensor = tensor if dtype in PLAIN else tensor.view(dtype)
             return frame_of(header, tensor)
         except ValueError as error:
             raise Lost(self._left_rank, "left", str(error)) from error
+
+    def arrived(self) -> bool:
+        """See Wire."""
+        return bool(select.select([self._left], [], [], 0)[0])
 
     def close(self) -> None:
         """See Wire."""

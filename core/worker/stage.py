@@ -70,7 +70,6 @@ class Stage:
         own = layers[start:end]
         if not self._whole:
             cut(layers, start, end, self._cell)
-        self.new_cache()
         try:
             self._held = self._needed(named, own)
         except (TypeError, ValueError) as error:
@@ -85,7 +84,6 @@ class Stage:
         progress(len(own), len(own) + 1)
         mx.eval(self._held)
         progress(len(own) + 1, len(own) + 1)
-        self.new_cache()
 
     def _lift(self) -> None:
         """On a CPU keep scales, biases and norms in float32: quantised matmuls are 9 to 40 times faster."""
@@ -97,7 +95,7 @@ class Stage:
 
     def _needed(self, named: dict[str, mx.array], own: list[Any]) -> dict[str, mx.array]:
         """The tensors this stage's forward depends on, found in its graph before anything is read."""
-        out = self._probe(WARM[0])
+        out = self._probe(WARM[0], self.caches())
         graph = io.StringIO()
         mx.export_to_dot(graph, out, **named)
         used = set(re.findall(r'^"([^"]+)" ->', graph.getvalue(), re.MULTILINE))
@@ -120,23 +118,12 @@ class Stage:
         lines = (f"{name} {list(one.shape)} {one.dtype}\n" for name, one in sorted(self._held.items()))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
-    @property
-    def offset(self) -> int:
-        """Tokens in the KV cache."""
-        return self._caches.offset
+    def caches(self) -> Caches:
+        """An empty KV cache for one sequence. Raises Unsplittable."""
+        return Caches(self.model, *self._range)
 
-    def new_cache(self) -> None:
-        """Forget all tokens."""
-        self._caches = Caches(self.model, *self._range)
-
-    def keep(self, tokens: int) -> int:
-        """Cut the KV cache back to its first `tokens`, or to none where it cannot; how many are kept."""
-        if not self._caches.trim(tokens):
-            self.new_cache()
-        return self._caches.offset
-
-    def forward(self, given: mx.array) -> mx.array:
-        """One pass, still lazy.
+    def forward(self, given: mx.array, caches: Caches) -> mx.array:
+        """One pass over the next tokens of the sequence that `caches` holds, still lazy.
 
         In: token ids [B, L] to the first stage, hidden states [B, L, D] to the others. Out: logits [B, L, V]
         from the last stage, hidden states from the others.
@@ -145,8 +132,8 @@ class Stage:
         if not self.first:
             cell.given, tokens = given, mx.zeros(given.shape[:2], mx.int32)
         try:
-            out = self.model(tokens, cache=self._caches.all)
-            self._caches.advance(tokens.shape[1])
+            out = self.model(tokens, cache=caches.all)
+            caches.advance(tokens.shape[1])
             return out if self.last else cell.take()
         finally:
             cell.given = cell.taken = None
@@ -157,26 +144,21 @@ class Stage:
             return hidden.astype(mx.float32)
         return hidden.astype(self.dtype) if lifted else hidden
 
-    def evaluate(self, out: mx.array | None = None) -> None:
-        """Compute `out`, and the caches with it."""
-        if out is not None:
-            mx.eval(out)
-        self._caches.evaluate()
-
     def warm_up(self, progress: Callable[[int, int], None]) -> None:
         """Run this stage alone on zeros, so that kernels are built and weights resident; leaves no token."""
+        caches = self.caches()
         for done, length in enumerate(WARM):
             progress(done, len(WARM))
-            self.evaluate(self._probe(length))
-        self.new_cache()
+            mx.eval(self._probe(length, caches))
+            caches.evaluate()
         mx.clear_cache()
         progress(len(WARM), len(WARM))
 
-    def _probe(self, length: int) -> mx.array:
+    def _probe(self, length: int, caches: Caches) -> mx.array:
         self._cell.probe = True
         try:
-            out = self.model(mx.zeros((1, length), mx.int32), cache=self._caches.all)
-            self._caches.advance(length)
+            out = self.model(mx.zeros((1, length), mx.int32), cache=caches.all)
+            caches.advance(length)
             return out if self.last else self._cell.take()
         finally:
             self._cell.probe, self._cell.taken = False, None

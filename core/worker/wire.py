@@ -2,7 +2,7 @@
 """The data plane: what the ranks of a pipeline say to each other, whatever carries it.
 
 Frames go rank r → r + 1, and last → 0. Ranks above 0 only react to what comes from the left, in order, so
-that they need no agreement protocol.
+that they need no agreement protocol: what rank 0 decides travels with the data.
 """
 
 from __future__ import annotations
@@ -13,20 +13,27 @@ from typing import Protocol
 
 import mlx.core as mx
 
-MAGIC = 0x584F5431  # "XOT1"
-WORDS = 8  # int32 words in a header: magic, op, flags, request, number, dtype, L, D
+MAGIC = 0x584F5432  # "XOT2"
+WORDS = 9  # int32 words in a header: magic, op, flags, slot, number, request, dtype, L, D
 
-DTYPES = {0: mx.float32, 1: mx.bfloat16, 2: mx.float16}
-CODES = {mx.float32: 0, mx.bfloat16: 1, mx.float16: 2}
+DTYPES = {0: mx.float32, 1: mx.bfloat16, 2: mx.float16, 3: mx.int32}
+CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
 class Op(enum.IntEnum):
-    """What a frame means."""
+    """What a frame means. A slot is a KV cache, the same one on every rank."""
 
-    KEEP = 1  # number: tokens of the KV cache that stay; rank 0 has already decided
-    STEP = 2  # tensor: hidden states [1, L, D]
-    TOKEN = 3  # number: the token id sampled by the last rank; last → 0 only
-    END = 4  # the request is over; goes round once, so that rank 0 knows nothing is in flight
+    # `request` is answered in the slot, of whose cache `number` tokens stay; tensor: prompt ids [1, L, 1],
+    # where the last rank needs them to sample
+    BEGIN = 1
+    STEP = 2  # tensor: hidden states [1, L, D] of the slot's next tokens; `number` are in its cache already
+    # answer to a STEP that samples, last → 0: `number` is the token id; tensor: (id, log probability) of the
+    # token and of the likeliest ones [1, 1 + n, 2], where they were asked for
+    TOKEN = 3
+    FED = 4  # answer to any other STEP, last → 0
+    END = 5  # `request` is over; the slot's cache stays
+    DROP = 6  # the slot's cache goes
+    STOP = 7  # every rank ends
 
 
 class Flag(enum.IntFlag):
@@ -47,35 +54,36 @@ class Lost(Exception):
 
 @dataclass(frozen=True)
 class Frame:
-    """One message; `tensor` [1, L, D] is float32, bfloat16 or float16."""
+    """One message; `tensor` [1, L, D] has one of DTYPES."""
 
     op: Op
-    request: int
+    slot: int = 0
     number: int = 0
+    request: int = 0
     flags: Flag = Flag.NONE
     tensor: mx.array | None = None
 
     def header(self) -> list[int]:
-        """The eight words that go ahead of the payload."""
+        """The words that go ahead of the payload."""
         dtype = length = width = 0
         if self.tensor is not None:
             _, length, width = self.tensor.shape
             dtype = CODES[self.tensor.dtype]
-        return [MAGIC, self.op, self.flags, self.request, self.number, dtype, length, width]
+        return [MAGIC, self.op, self.flags, self.slot, self.number, self.request, dtype, length, width]
 
 
 def shape_of(header: list[int]) -> tuple[tuple[int, int, int], mx.Dtype] | None:
     """Shape and dtype of the payload a header announces; None without one. Raises ValueError on nonsense."""
-    magic, op, _, _, _, dtype, length, width = header
+    magic, _, _, _, _, _, dtype, length, width = header
     if magic != MAGIC or dtype not in DTYPES or length < 0 or width < 0:
         raise ValueError(f"not a frame: {header}")
-    return ((1, length, width), DTYPES[dtype]) if op == Op.STEP else None
+    return ((1, length, width), DTYPES[dtype]) if length else None
 
 
 def frame_of(header: list[int], tensor: mx.array | None) -> Frame:
     """The frame of a header and its payload. Raises ValueError on an unknown op."""
-    _, op, flags, request, number, *_ = header
-    return Frame(Op(op), request, number, Flag(flags), tensor)
+    _, op, flags, slot, number, request, *_ = header
+    return Frame(Op(op), slot, number, request, Flag(flags), tensor)
 
 
 class Wire(Protocol):
@@ -87,6 +95,10 @@ class Wire(Protocol):
 
     def receive(self) -> Frame:
         """Block for the next frame from the left neighbour."""
+        ...
+
+    def arrived(self) -> bool:
+        """Whether a frame is known to wait already; never True where that cannot be known."""
         ...
 
     def close(self) -> None:

@@ -88,6 +88,7 @@ class Cluster:
 
     def __init__(self, package: Path, logs: Path, model: Path, split: list[int], backend: str = "sockets"):
         self.package, self.logs, self.model, self.split, self.backend = package, logs, model, split, backend
+        self.context = 0
         self.ranks: list[Rank] = []
         self._requests = 0
 
@@ -108,6 +109,7 @@ class Cluster:
             made.send(
                 "start", rank=rank, size=size, start=start, end=start + count,
                 model=str(self.model), backend=self.backend, address="127.0.0.1",
+                context=self.context,
             )  # fmt: skip
             start += count
         self.ports = [(await rank.ev("listening"))["port"] for rank in self.ranks]
@@ -126,6 +128,7 @@ class Cluster:
         name = f"r{self._requests}"
         asked = {
             "id": name,
+            "number": self._requests,
             "max_tokens": max_tokens,
             "temperature": 0.0,
             "top_p": 1.0,

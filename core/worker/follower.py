@@ -1,0 +1,124 @@
+# pyright: basic
+"""A rank above 0: it does what comes from the left, in that order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+
+from .caches import Caches
+from .control import Channel, Stopped
+from .meter import Clock, Meter
+from .sample import Sampler
+from .stage import Stage
+from .wire import Flag, Frame, Lost, Op, Wire
+
+CLEAR = 256  # steps between two emptyings of MLX's buffer cache, as mlx_lm does
+
+
+@dataclass
+class Answering:
+    """A request in a slot."""
+
+    name: str
+    sampler: Sampler
+    meter: Meter
+
+
+class Follower:
+    """Serves until it is stopped. The first frame that does not fit what this rank knows ends the run."""
+
+    def __init__(self, channel: Channel, stage: Stage, wire: Wire, left: int) -> None:
+        self._channel, self._stage, self._wire, self._left = channel, stage, wire, left
+        self._clock = Clock(channel)
+        self._caches: dict[int, Caches] = {}
+        self._answering: dict[int, Answering] = {}
+        self._steps = 0
+
+    def serve(self) -> None:
+        """Raises Stopped, and Lost."""
+        while True:
+            if not self._answering:
+                # On the control channel, not on the wire: a rank that waits in MLX's ring takes a core.
+                self._clock.now("idle")
+                self._channel.waiting(block=True)
+            self._clock.now("waiting")
+            frame = self._wire.receive()
+            self._clock.now("busy")
+            match frame.op:
+                case Op.BEGIN:
+                    self._begin(frame)
+                case Op.STEP:
+                    self._step(frame)
+                case Op.END:
+                    self._end(frame)
+                case Op.DROP:
+                    self._caches.pop(frame.slot, None)
+                    mx.clear_cache()
+                case Op.STOP:
+                    pass
+                case _:
+                    raise self._astray(f"a {frame.op.name} frame came the wrong way")
+            if frame.op is not Op.STEP and not self._stage.last:
+                self._wire.send(frame)
+            if frame.op is Op.STOP:
+                raise Stopped
+
+    def _astray(self, reason: str) -> Lost:
+        return Lost(self._left, "left", reason)
+
+    def _begin(self, frame: Frame) -> None:
+        request: dict[str, Any] = self._channel.request(frame.request)
+        caches = self._caches.get(frame.slot)
+        if not frame.number:
+            caches = self._caches[frame.slot] = self._stage.caches()
+        elif caches is None or not caches.trim(frame.number):
+            held = caches.offset if caches else 0
+            raise self._astray(f"it keeps {frame.number} tokens, this rank has {held} it cannot cut")
+        prompt: Any = [] if frame.tensor is None else frame.tensor.reshape(-1).tolist()
+        if not self._answering:
+            mx.reset_peak_memory()
+        self._answering[frame.slot] = Answering(request["id"], Sampler(request, prompt), Meter(self._clock))
+
+    def _step(self, frame: Frame) -> None:
+        stage, caches = self._stage, self._caches.get(frame.slot)
+        answering, hidden = self._answering.get(frame.slot), frame.tensor
+        if caches is None or answering is None or hidden is None or caches.offset != frame.number:
+            held = caches.offset if caches else 0
+            raise self._astray(f"a step from token {frame.number} on, where this rank has {held}")
+        answering.meter.begin()
+        out = stage.forward(stage.adopt(hidden, Flag.LIFTED in frame.flags), caches)
+        if not stage.last:
+            answer = hidden_frame(stage, caches, frame, out)
+        elif Flag.SAMPLE in frame.flags:
+            token, told = answering.sampler.pick(out)
+            answer = Frame(Op.TOKEN, frame.slot, token, tensor=told)
+        else:
+            caches.evaluate()  # logits nobody asked for are never computed
+            answer = Frame(Op.FED, frame.slot, frame.number)
+        answering.meter.end()
+        self._wire.send(answer)
+        self._steps += 1
+        if self._steps % CLEAR == 0:
+            mx.clear_cache()
+
+    def _end(self, frame: Frame) -> None:
+        answering = self._answering.pop(frame.slot, None)
+        if answering is not None:
+            answering.meter.report(self._channel, answering.name)
+        self._channel.request(frame.request)  # its word may come after rank 0 is done with it
+        self._channel.forget(frame.request)
+        if not self._answering:
+            mx.clear_cache()
+
+
+def hidden_frame(stage: Stage, caches: Caches, step: Frame, out: mx.array) -> Frame:
+    """The STEP for the right neighbour, computed."""
+    mx.eval(out)
+    if Flag.SAMPLE not in step.flags:
+        caches.evaluate()
+    mark = Flag.LIFTED if stage.lifted else Flag.NONE
+    flags = (step.flags & ~Flag.LIFTED) | mark
+    return Frame(Op.STEP, step.slot, step.number, flags=flags, tensor=out)

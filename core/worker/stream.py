@@ -1,0 +1,119 @@
+# pyright: basic
+"""One request on rank 0: what has been fed, what has come back, and the text made of it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+from .control import Channel
+from .meter import Meter
+from .sample import Sampler
+from .slots import Slot
+from .tokens import Tokens
+
+
+class Stream:
+    """A request from its prompt to its `done` event."""
+
+    def __init__(self, channel: Channel, request: dict[str, Any], prompt: list[int], began: float) -> None:
+        self._channel, self.request, self.prompt = channel, request, prompt
+        self.number, self.name = int(request["number"]), str(request["id"])
+        self.limit = int(request.get("max_tokens") or 0)
+        self.slot: Slot | None = None
+        self.meter: Meter | None = None
+        self.sampler: Sampler | None = None
+        self.reused = self.count = 0
+        self.token = prompt[-1]  # the next one to feed after the prompt
+        self.fed: deque[int] = deque()  # tokens of the prompt done with, by each chunk that is under way
+        self.asked = False  # a token is to come back
+        self.why, self.detail = "", ""
+        self._began = began
+        self._first = self._last = 0.0
+        self._sampled = 0  # with the end-of-sequence token, which is not counted as generated
+        self._stops = [str(one) for one in request.get("stop") or [] if one]
+        self._held = ""  # text that may be the beginning of a stop string
+
+    def open(self, slot: Slot, reused: int, meter: Meter, tokens: Tokens) -> None:
+        """The request has its cache."""
+        self.slot, self.reused, self.meter = slot, reused, meter
+        self._text = tokens.detokenizer([int(one) for one in self.request.get("resume") or []])
+        self._eos = frozenset() if self.request.get("ignore_eos") else tokens.eos
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is to be asked for."""
+        return bool(self.why) or self._channel.cancelled(self.name)
+
+    @property
+    def under_way(self) -> int:
+        """Answers to come from the last rank."""
+        return len(self.fed) + self.asked
+
+    def prefilled(self, done: int) -> None:
+        """So many tokens of the prompt are in every rank's cache."""
+        self._channel.emit("prefill", id=self.name, done=done, total=len(self.prompt))
+
+    def take(self, token: int, logprobs: list[list[float]] | None) -> None:
+        """A token has come back."""
+        self._last = time.perf_counter()
+        if not self._sampled:
+            self._first = self._last
+            self.prefilled(len(self.prompt))
+        self._sampled += 1
+        if self.over:
+            return
+        if token in self._eos:
+            self.why = "stop"
+            return
+        self.token = token
+        self.count += 1
+        self._text.add_token(token)
+        self._say([token], self._text.last_segment, logprobs)
+        if not self.why and self.count >= self.limit:
+            self.why = "length"
+
+    def _say(self, ids: list[int], text: str, logprobs: list[list[float]] | None = None) -> None:
+        """Emit tokens and text, cut at the first stop string, held back where one may be beginning."""
+        text = self._held + text
+        at = min((found for one in self._stops if (found := text.find(one)) >= 0), default=-1)
+        if at >= 0:
+            self.why, text, self._held = "stop", text[:at], ""
+        else:
+            longest = max((_overlap(text, one) for one in self._stops), default=0)
+            text, self._held = text[: len(text) - longest], text[len(text) - longest :]
+        if ids or text:
+            extra = {} if logprobs is None else {"logprobs": logprobs}
+            self._channel.emit("tokens", id=self.name, ids=ids, text=text, **extra)
+
+    def done(self) -> None:
+        """Report the end."""
+        cancelled = not self.why
+        self.why = self.why or "cancel"
+        if self._sampled:
+            self._text.finalize()
+            stopped_by_text = self.why == "stop" and self._stops and self._sampled == self.count
+            if not stopped_by_text:
+                rest, self._stops = self._text.last_segment, []
+                self._say([], rest)
+        ttft = self._first - self._began if self._sampled else None
+        decode = (self._sampled - 1) / (self._last - self._first) if self._sampled > 1 else None
+        prefill = (len(self.prompt) - self.reused) / ttft if ttft else None
+        self._channel.emit(
+            "done",
+            id=self.name,
+            why="cancel" if cancelled else self.why,
+            detail=self.detail,
+            prompt_tokens=len(self.prompt),
+            reused_tokens=self.reused,
+            tokens=self.count,
+            ttft_s=None if ttft is None else round(ttft, 6),
+            prefill_tps=None if prefill is None else round(prefill, 3),
+            decode_tps=None if decode is None else round(decode, 3),
+        )
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that is a beginning of `stop`."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)

@@ -1,0 +1,122 @@
+"""Several requests at once: each gets the answer it would get alone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.worker.conftest import PROMPT
+
+PROMPTS = [PROMPT, PROMPT[:7], PROMPT[10:40], [5, 6], PROMPT[3:] + PROMPT]
+COUNTS = [48, 12, 30, 20, 5]
+CASES = [
+    ("llama", [6], "sockets"),
+    ("llama", [1, 3, 2], "sockets"),
+    ("gpt_oss", [4, 2], "sockets"),
+    ("deepseek_v3", [2, 4], "sockets"),
+    ("llama_q4", [3, 3], "sockets"),
+    ("qwen3_moe", [3, 3], "ring"),
+]
+
+
+@pytest.mark.parametrize(("name", "split", "backend"), CASES, ids=str)
+async def test_requests_that_join_and_leave_do_not_touch_each_other(
+    name, split, backend, cluster, alone
+) -> None:
+    async with cluster(name, split, backend) as ranks:
+        asked = [ranks.ask(PROMPTS[0], COUNTS[0]), ranks.ask(PROMPTS[1], COUNTS[1])]
+        await ranks.answer(asked[1])  # the first is still being answered
+        asked += [ranks.ask(*pair) for pair in zip(PROMPTS[2:], COUNTS[2:], strict=True)]
+        answers = await asyncio.gather(*(ranks.answer(one) for one in asked))
+        for (ids, _), prompt, count in zip(answers, PROMPTS, COUNTS, strict=True):
+            assert ids == alone(name, count, tuple(prompt))
+        said = [event["id"] for event in ranks.ranks[0].named("tokens")]
+        last = len(said) - 1 - said[::-1].index(asked[0])
+        assert all(said.index(one) < last for one in asked)
+
+
+async def test_cancelling_one_leaves_the_other(cluster, alone) -> None:
+    async with cluster("llama", [2, 4]) as ranks:
+        one, other = ranks.ask(PROMPT, 3000), ranks.ask(PROMPT[:9], 40)
+        await ranks.ranks[0].until(lambda event: event["ev"] == "tokens" and event["id"] == one)
+        for rank in ranks.ranks:
+            rank.send("cancel", id=one)
+        assert (await ranks.answer(one))[1]["why"] == "cancel"
+        assert (await ranks.answer(other))[0] == alone("llama", 40, tuple(PROMPT[:9]))
+
+
+async def test_each_conversation_keeps_its_cache(cluster, alone) -> None:
+    async with cluster("llama", [3, 3]) as ranks:
+        first, second = PROMPT, PROMPT[::-1]
+        await ranks.generate(first, 8)
+        await ranks.generate(second, 8)
+        for prompt in (first, second):
+            ids, done = await ranks.generate(prompt, 8)
+            assert ids == alone("llama", 8, tuple(prompt))
+            assert done["reused_tokens"] == len(prompt) - 1
+
+
+async def test_what_does_not_fit_the_context_waits_or_is_refused(cluster, alone) -> None:
+    ranks = cluster("llama", [3, 3])
+    ranks.context = 100
+    async with ranks:
+        long = ranks.ask(PROMPT, 3000, ignore_eos=True)  # cut to what the context leaves: 55
+        short = ranks.ask(PROMPT[:9], 20)  # has to wait for it
+        ids, done = await ranks.answer(long)
+        assert (len(ids), done["why"]) == (100 - len(PROMPT), "length")
+        ids, done = await ranks.answer(short)
+        assert ids == alone("llama", 20, tuple(PROMPT[:9]))
+        order = [event["id"] for event in ranks.ranks[0].events if event["ev"] == "tokens"]
+        assert order.index(short) > max(i for i, one in enumerate(order) if one == long)
+
+        _, done = await ranks.generate(PROMPT * 3, 5)
+        assert (done["why"], done["detail"]) == ("error", "the prompt is 135 tokens; the context is 100")
+        assert (await ranks.generate(PROMPT, 0))[1]["why"] == "length"
+        assert (await ranks.generate(PROMPT, 20))[0] == alone("llama", 20)
+
+
+async def test_sampling_does_what_each_of_its_names_says(cluster, alone) -> None:
+    async with cluster("llama", [2, 4]) as ranks:
+        plain = alone("llama", 12)
+        bias = {"77": 6000.0, "78": 5700.0}  # beyond what the model itself may say
+        biased, _ = await ranks.generate(PROMPT, 4, logit_bias=bias)
+        assert biased == [77] * 4
+        present, _ = await ranks.generate(PROMPT, 4, presence_penalty=400.0, logit_bias=bias)
+        assert present == [77, 78, 77, 77]
+        frequent, _ = await ranks.generate(PROMPT, 5, frequency_penalty=200.0, logit_bias=bias)
+        assert frequent == [77, 77, 78, 77, 78]
+        repeated, _ = await ranks.generate(
+            PROMPT, 1, repetition_penalty=1e6, logit_bias={str(PROMPT[5]): 90.0}
+        )
+        assert repeated != [PROMPT[5]]
+        for wish in ({"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}):
+            assert (await ranks.generate(PROMPT, 12, temperature=1.5, seed=3, **wish))[0] == plain
+
+        name = ranks.ask(PROMPT, 3, logprobs=2)
+        await ranks.answer(name)
+        told = [event for event in ranks.ranks[0].named("tokens") if event["id"] == name]
+        for event in told:
+            [chosen, best, second] = event["logprobs"]
+            assert chosen == best
+            assert chosen[0] == event["ids"][0]
+            assert 0 >= best[1] >= second[1]
+
+
+async def test_a_stop_string_ends_the_answer_before_it(cluster) -> None:
+    async with cluster("llama", [3, 3]) as ranks:
+        whole = ranks.ask(PROMPT, 40)
+        await ranks.answer(whole)
+        text = _text(ranks, whole)
+        stop = text[len(text) // 2 : len(text) // 2 + 5]
+        cut = ranks.ask(PROMPT, 40, stop=[stop, "\0never"])
+        _, done = await ranks.answer(cut)
+        assert done["why"] == "stop"
+        assert _text(ranks, cut) == text[: text.index(stop)]
+        never = ranks.ask(PROMPT, 40, stop=[text[-1] + "\0"])
+        await ranks.answer(never)
+        assert _text(ranks, never) == text
+
+
+def _text(ranks, name: str) -> str:
+    return "".join(event["text"] for event in ranks.ranks[0].named("tokens") if event["id"] == name)
