@@ -66,7 +66,8 @@ class Cluster:
         self._doors: dict[str, Door] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         wish = wish or Wish(everywhere=rehearsal is not None)
-        self._planner = Planner(bus, spec, wish) if spec is not None else None
+        learnt = None if rehearsal else config.cache / "devices.json"
+        self._planner = Planner(bus, spec, wish, learnt) if spec is not None else None
         self._launching: asyncio.Task[None] | None = None
 
     @property

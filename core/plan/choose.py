@@ -22,7 +22,7 @@ SPREAD_WIDTH = 4000
 
 @dataclass(frozen=True)
 class Choice:
-    """A chosen plan, and how far the fastest found can be from the fastest there is, as a share."""
+    """A chosen plan, and how far it can be from the fastest there is, as a share of its time."""
 
     spans: tuple[Span, ...]
     gap: float
@@ -37,8 +37,6 @@ def choose(problem: Problem) -> Choice:
     costs, found = solver.least_total()
     if not found.sequence:
         raise NoPlan("no split over these devices fits their memory and links")
-    gap = max(0.0, 1 - found.bound / found.total)
-    gap = gap if gap > 1e-7 else 0.0
     slack = found.total * (1 + TIE)
     sequence, least = found.sequence, 1
     if len(sequence) > 1:
@@ -53,7 +51,8 @@ def choose(problem: Problem) -> Choice:
                     break
     sequence = _listed(Limits(costs, least=least), sequence, slack)
     cuts = _roomiest(costs, sequence, least, slack)
-    return Choice(costs.spans(sequence, cuts), gap)
+    gap = 1 - found.bound / costs.total(sequence, cuts)
+    return Choice(costs.spans(sequence, cuts), gap if gap > 1e-7 else 0.0)
 
 
 def spread(problem: Problem, shares: Sequence[float]) -> tuple[Span, ...]:

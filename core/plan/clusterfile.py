@@ -43,7 +43,7 @@ class _Link(msgspec.Struct):
 
 
 class _File(msgspec.Struct):
-    devices: Annotated[tuple[_Device, ...], msgspec.Meta(min_length=1)]
+    devices: tuple[_Device, ...]
     links: tuple[_Link, ...] = ()
 
 
@@ -75,8 +75,6 @@ def decode(document: bytes) -> tuple[list[Host], list[Wire]]:
         for name, device in zip(names, file.devices, strict=True)
         if device.memory_limit is not None
     ]
-    if not hosts:
-        raise InputError("no device of the file has a memory_limit")
     wires = [
         Wire(a=clean_line(link.a), b=clean_line(link.b), kind=link.kind, rtt_us=link.rtt_us, rate=link.rate)
         for link in file.links

@@ -75,7 +75,7 @@ def headline(forecast: Forecast) -> str:
         "priors": "an estimate: nothing measured yet",
     }[forecast.confidence]
     proof = {None: "", 0.0: ", proved fastest"}.get(
-        forecast.gap, f", within {forecast.gap or 0:.1%} of the fastest"
+        forecast.gap, f", proved within {forecast.gap or 0:.1%} of the fastest"
     )
     return (
         f"{speed(forecast.decode_tps)} predicted once the context is full{proof}; first token after "

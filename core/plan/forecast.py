@@ -40,6 +40,11 @@ class Pricing:
         order, cuts = range(len(stages)), _cuts(stages)
         return value(costs.problem, repeats, costs.total(order, cuts), costs.bottleneck(order, cuts))
 
+    def stage_s(self, stages: Sequence[Stage], place: int, objective: Objective) -> float:
+        """Seconds of one step of a stage, the last with the head."""
+        costs, _ = self.costs(stages, objective)
+        return costs.stage_times(range(len(stages)), _cuts(stages))[place]
+
     def forecast(self, stages: Sequence[Stage], gap: float | None) -> Forecast:
         """All figures of a plan. `gap` is passed through."""
         seconds = self.decode_s(stages)
