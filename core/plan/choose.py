@@ -17,7 +17,10 @@ TIE = 0.02
 """Plans within this share of the fastest count as equal: the model is not more exact than that."""
 SPREAD_COST = 0.5
 """A rehearsal uses every device that leaves at least this share of the best speed."""
-SPREAD_WIDTH = 4000
+
+
+ROOM_STEP = 2**25
+"""Bytes to which the memory left is evened out."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def choose(problem: Problem) -> Choice:
             costs, sequence = solver.whole, alone
         else:
             for least in (2, 1):
-                ways = solver.each_length(slack * (1 + IMPROVEMENT), len(sequence), least=least)
+                ways = solver.by_length(slack * (1 + IMPROVEMENT), len(sequence), "shortest", least=least)
                 if ways:
                     sequence = ways[min(ways)][1]
                     break
@@ -64,7 +67,7 @@ def spread(problem: Problem, shares: Sequence[float]) -> tuple[Span, ...]:
     if not found.sequence:
         raise NoPlan("no split over these devices fits their memory and links")
     limit = found.total / SPREAD_COST
-    ways = solver.each_length(limit, len(problem.devices), width=SPREAD_WIDTH)
+    ways = solver.by_length(limit, len(problem.devices), "every")
     sequence = ways[max(ways)][1] if ways else found.sequence
     sequence = _listed(Limits(costs), sequence, limit)
     cuts = [0, *np.cumsum(proportional([shares[g] for g in sequence], costs.depth)).tolist()]
@@ -100,7 +103,7 @@ def _roomiest(costs: Costs, sequence: tuple[int, ...], least: int, slack: float)
     assert best is not None
     low, high = 0.0, float(costs.room[list(sequence)].min())
     for _ in range(30):
-        if len(sequence) == 1 or high - low < 1e6:
+        if len(sequence) == 1 or high - low < ROOM_STEP:
             break
         spare = (low + high) / 2
         cuts = cut(Limits(costs, least=least, spare=spare), sequence)
