@@ -51,19 +51,23 @@ def wires(state: ClusterState) -> list[Wire]:
 
 def circumstances(state: ClusterState) -> frozenset[object]:
     """What a plan depends on, coarsely: it changes only when another plan may come of it. A link counts by
-    how many times four its round trip exceeds the floor."""
+    how many times four its round trip exceeds the floor, and whether all of them are measured yet."""
     devices = {
         (device.id, device.sample.memory_limit)
         for device in state.devices.values()
         if device.status == "ready" and device.sample is not None
     }
     names = {name for name, _ in devices}
-    links = {
-        (wire.a, wire.b, math.ceil(math.log(max(1.0, (wire.rtt_us or 0) / FLOOR_US), 4)))
-        for wire in wires(state)
-        if wire.a in names and wire.b in names
+    if not names:
+        return frozenset()
+    between = [wire for wire in wires(state) if wire.a in names and wire.b in names]
+    slow = {
+        (wire.a, wire.b, math.ceil(math.log(wire.rtt_us / FLOOR_US, 4)))
+        for wire in between
+        if wire.rtt_us is not None and wire.rtt_us > FLOOR_US
     }
-    return frozenset(devices | links)
+    complete = {len(between) >= len(names) * (len(names) - 1) // 2}
+    return frozenset(devices | slow | complete)
 
 
 class Planner:
