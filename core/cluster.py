@@ -31,7 +31,7 @@ from core.survey import survey
 from core.text import clean_line
 from core.wish import Wish
 
-QUIET_S = 6.0
+QUIET_S = 2.0
 """Without any peer after so long, the likely cause is said."""
 
 
