@@ -12,7 +12,7 @@ import msgspec
 
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate
-from core.plan.plan import Plan
+from core.plan.plan import Plan, Tuning
 
 DeviceStatus = Literal["connecting", "untrusted", "ready", "refused", "lost"]
 Phase = Literal["starting", "hello", "environment", "connect", "load", "warmup", "ready", "exited"]
@@ -105,6 +105,13 @@ class DeviceSample(Event, frozen=True, kw_only=True):
     swap_used: int | None = None
     load: float | None = None
     """One-minute load average."""
+
+
+class DeviceTuned(Event, frozen=True, kw_only=True):
+    """What runs have taught about a device; plans reckon with it from here."""
+
+    device: str
+    tuning: Tuning
 
 
 class LinkMeasured(Event, frozen=True, kw_only=True):
@@ -326,6 +333,7 @@ AnyEvent = (
     | LinkMeasured
     | LinkFailed
     | ModelChosen
+    | DeviceTuned
     | PlanChosen
     | PlanFailed
     | RunStarted
