@@ -48,7 +48,8 @@ class Member:
         self._agent: Process | None = None
         self._listens = asyncio.Event()
         """Not set while an order to listen is unanswered."""
-        self._bursts: dict[str, asyncio.Future[message.Probed]] = {}
+        self._bursts: dict[str, asyncio.Future[message.Probed | None]] = {}
+        """Probes under way; None is the answer when the device is lost meanwhile."""
         self._numbers = itertools.count()
 
     async def run(self) -> None:
@@ -80,21 +81,20 @@ class Member:
             return
         address = target.machine.seen_from(machine)
         number = str(next(self._numbers))
-        answer: asyncio.Future[message.Probed] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[message.Probed | None] = asyncio.get_running_loop().create_future()
         self._bursts[number] = answer
         try:
             async with asyncio.timeout(PROBE_S):
                 port = await target.echoes_at(address)
                 self._order(op="probe", id=number, address=address, port=port, token=target.token)
-                burst = links.burst(await answer)
+                probed = await answer
+            if probed is None:  # which is said elsewhere
+                return
+            burst = links.burst(probed)
         except (TimeoutError, ValueError) as error:
             reason = str(error) or f"{self.name} did not report its probe"
             self._publish(ev.LinkFailed(t=time.time(), source=self.name, target=target.name, reason=reason))
             return
-        except asyncio.CancelledError:
-            if answer.cancelled():  # the device was lost meanwhile, which is said elsewhere
-                return
-            raise
         finally:
             self._bursts.pop(number, None)
         kind = links.kind(machine.address, address)
@@ -181,7 +181,8 @@ class Member:
         self.ports = {}
         self._listens.set()
         for waiting in self._bursts.values():
-            waiting.cancel()
+            if not waiting.done():
+                waiting.set_result(None)
         if machine is not None:
             await machine.close()
 

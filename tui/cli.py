@@ -8,7 +8,7 @@ import importlib
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -23,9 +23,9 @@ class Failure(Exception):
 
 def run(argv: Sequence[str]) -> int:
     """Carry out a command line; returns its exit code. Complaints are one line on stderr."""
-    args = _parser().parse_args(argv)
-    command: Callable[[argparse.Namespace], Coroutine[Any, Any, int] | int] = _load(args.command)
     try:
+        args = _parser().parse_args(argv)
+        command: Callable[[argparse.Namespace], Coroutine[Any, Any, int] | int] = _load(args.command)
         result = command(args)
         return result if isinstance(result, int) else asyncio.run(result)
     except UsageError as error:
@@ -49,6 +49,13 @@ def _load(name: str) -> Callable[[argparse.Namespace], Coroutine[Any, Any, int] 
     return getattr(importlib.import_module(module), function)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
 def _count(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
@@ -58,19 +65,36 @@ def _count(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        number = float(text)
+        if not least <= number <= most:  # nor is nan
+            raise ValueError
+        return number
+
+    parse.__name__ = f"number from {least:g} to {most:g}"  # what argparse calls an invalid one
+    return parse
+
+
 def _split(text: str) -> tuple[int, ...]:
     parts = text.split(",")
     if not all(part.strip().isdecimal() for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not a split such as 12,10,8")
-    return tuple(map(int, parts))
+    counts = tuple(map(int, parts))
+    if 0 in counts:
+        raise argparse.ArgumentTypeError(f"{text!r} gives a device no layer")
+    return counts
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))
+    names = tuple(name.strip() for name in text.split(","))
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} names a device twice")
+    return names
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="exo-tui", description="One MLX cluster from the machines on your desk, in a terminal."
     )
     parser.set_defaults(command="tui.open:console")
@@ -78,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", help="a model directory or an id in the hub cache; `demo` for the demo model"
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="record the session")
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def add(name: str, command: str, about: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=about, description=about)
@@ -91,7 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--record", type=Path, metavar="FILE", help="record the session")
 
     devices = add("devices", "tui.headless:devices", "browse the network, list peers and devices")
-    devices.add_argument("--wait", type=float, default=3.0, metavar="S", help="seconds to listen (default 3)")
+    devices.add_argument(
+        "--wait", type=_number(0, 3600), default=3.0, metavar="S", help="seconds to listen (default 3)"
+    )
     devices.add_argument("--json", action="store_true")
 
     plan = add("plan", "tui.headless:plan", "plan without launching")
@@ -109,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     _plan_options(generate)
     generate.add_argument("--backend", choices=("auto", "sockets", "ring"), default="auto")
     generate.add_argument("--max-tokens", type=_count(1, 10**6), default=256, metavar="N")
-    generate.add_argument("--temp", type=float, default=0.0, metavar="T")
+    generate.add_argument("--temp", type=_number(0, 100), default=0.0, metavar="T")
     generate.add_argument("--top-p", type=float, default=1.0, metavar="P")
     generate.add_argument("--seed", type=_count(0, 2**31), metavar="S")
     generate.add_argument("--record", type=Path, metavar="FILE", help="record the session")

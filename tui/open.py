@@ -56,16 +56,17 @@ def _prepare() -> Any:
 
 
 def replay(args: Namespace) -> int:
-    """The console on a recording."""
-    _needs_terminal()
+    """The console on a recording. What is wrong with the file is said first, also to a script."""
     from core.session.format import RecordingError, read
-    from core.session.replay import Player
-    from tui.app import ConsoleApp
 
     try:
         recording = read(args.file)
     except RecordingError as error:
         raise Failure(str(error)) from None
+    _needs_terminal()
+    from core.session.replay import Player
+    from tui.app import ConsoleApp
+
     bus = Bus()
     player = Player(recording, bus, args.speed)
     app = ConsoleApp(bus, playback=player, title=f"replay {args.file.name}")

@@ -90,6 +90,6 @@ def wish(args: Namespace) -> Wish:
 
 def sampling(args: Namespace) -> Sampling:
     """How tokens are chosen, as typed. Raises UsageError."""
-    if args.temp < 0 or not 0 < args.top_p <= 1:
-        raise UsageError("--temp is 0 or more, --top-p is over 0 and at most 1")
+    if not 0 < args.top_p <= 1:
+        raise UsageError("--top-p is over 0 and at most 1")
     return Sampling(temperature=args.temp, top_p=args.top_p, seed=args.seed, max_tokens=args.max_tokens)

@@ -2,7 +2,7 @@
 
 Run as `python -m core.rehearsal.device`. The first line of standard input is its `Role`; it answers
 `{"port": n}` and then takes orders. When standard input ends, by order or because the console died,
-everything the device started is killed and its folder removed.
+everything the device started is killed and its folder removed, and with it that of the rehearsal.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class Role(msgspec.Struct, frozen=True):
     name: str
     scope: str
     folder: str
+    shared: str
+    """The folder of the whole rehearsal, with the keys: not to outlive a console that was killed."""
     budget: int
     host_key: str
     user_keys: str
@@ -66,7 +68,10 @@ class Device:
             {"rehearsal": self._role.scope, "memory": str(self._role.budget)},
             interfaces=["127.0.0.1"],
         )
-        await self._announcement.start()
+        try:
+            await self._announcement.start()
+        except OSError as error:
+            raise OSError(f"cannot announce by multicast DNS on UDP port 5353: {error.strerror}") from error
         return self._port
 
     async def _listen(self) -> None:
@@ -186,7 +191,10 @@ async def main() -> None:
     device = Device(role)
     watching = asyncio.create_task(device.watch_budget())
     try:
-        port = await device.open()
+        try:
+            port = await device.open()
+        except OSError as error:
+            sys.exit(str(error))
         print(msgspec.json.encode({"port": port}).decode(), flush=True)
         async for line in split_lines(reader.read):
             await device.obey(msgspec.json.decode(line, type=Order))
@@ -194,6 +202,8 @@ async def main() -> None:
     finally:
         watching.cancel()
         await device.close()
+    # Only when the rehearsal is over: a device that failed leaves the others alone, and its log.
+    shutil.rmtree(role.shared, ignore_errors=True)
 
 
 if __name__ == "__main__":

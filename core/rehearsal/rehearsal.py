@@ -18,6 +18,7 @@ import msgspec
 from core.rehearsal.device import Role
 from core.remote.connection import Target
 from core.remote.hostkeys import HostKeys
+from core.text import clean_line
 
 BUDGETS = (2.0, 1.5, 1.0)
 """GiB of memory of the devices, in turn: unlike, as people's devices are."""
@@ -71,6 +72,7 @@ class Rehearsal:
             name=name,
             scope=self.scope,
             folder=str(self._folder / name),
+            shared=str(self._folder),
             budget=int(BUDGETS[index % len(BUDGETS)] * 2**30),
             host_key=str(key_path),
             user_keys=str(self._folder / "user_key.pub"),
@@ -86,7 +88,8 @@ class Rehearsal:
         child.stdin.write(msgspec.json.encode(role) + b"\n")
         line = await child.stdout.readline()
         if not line:
-            raise RehearsalError(f"{name}: {(self._folder / f'{name}.log').read_text().strip()[-300:]}")
+            *_, last = ["it said nothing", *(self._folder / f"{name}.log").read_text().splitlines()]
+            raise RehearsalError(f"{name}: {clean_line(last)}")
         port = msgspec.json.decode(line, type=dict[str, int])["port"]
         self._members[name] = _Member(name, port, self._folder / name, child)
         self.keys.pin("127.0.0.1", port, key)

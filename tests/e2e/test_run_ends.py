@@ -1,0 +1,142 @@
+"""However `exo-tui run` ends, it leaves nothing: no worker, no agent, no SSH server, no announcement."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+from zeroconf import ServiceStateChange
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from core.peers.adverts import OWN
+from tests.e2e.until import LIMIT_S, soon, until
+
+PROMISED_S = 10.0
+"""After `kill -9` of the console nothing is alive any more."""
+LONG = 4000  # tokens: more than a test waits for
+SERVICE = f"{OWN}.local."
+GUARD, SERVER, AGENT = "guard.py", "core.rehearsal.device", "-c import os,struct"
+
+
+class Adverts:
+    """Ports announced on loopback, as any program hears them."""
+
+    def __init__(self) -> None:
+        self.ports: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Adverts:
+        self._zeroconf = AsyncZeroconf(["127.0.0.1"])
+        self._browser = AsyncServiceBrowser(self._zeroconf.zeroconf, SERVICE, handlers=[self._heard])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._browser.async_cancel()
+        await asyncio.gather(*self._tasks)
+        await self._zeroconf.async_close()
+
+    def _heard(self, zeroconf, service_type, name, state_change) -> None:
+        if state_change is ServiceStateChange.Removed:
+            self.ports.pop(name, None)
+            return
+        task = asyncio.create_task(self._resolve(zeroconf, name))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _resolve(self, zeroconf, name: str) -> None:
+        info = AsyncServiceInfo(SERVICE, name)
+        if await info.async_request(zeroconf, 3000) and info.port:
+            self.ports[name] = info.port
+
+
+@pytest.fixture
+async def adverts() -> AsyncIterator[Adverts]:
+    async with Adverts() as heard:
+        yield heard
+
+
+def _ports(servers: list[psutil.Process]) -> set[int]:
+    return {
+        c.laddr.port for one in servers for c in one.net_connections("tcp") if c.status == psutil.CONN_LISTEN
+    }
+
+
+def _answering(exo, *args: object):
+    """`exo-tui run` with a long answer, its words streaming to standard output."""
+    return exo.started("run", *args, "--prompt", "Go on", "--max-tokens", LONG, "--temp", 1, "--seed", 1)
+
+
+def _is_at_work(process, exo, workers: int, servers: int) -> None:
+    """Wait for the first words, and see that everything this test is about is there."""
+    assert process.stdout.read(1), process.stderr.read()
+    assert len(exo.alive(GUARD)) == workers
+    assert len(exo.alive("worker")) >= 2 * workers  # the guards, and whom they guard
+    assert len(exo.alive(SERVER)) == servers
+    assert len(exo.alive(AGENT)) == workers
+
+
+async def test_a_clean_run_leaves_nothing(exo, tiny, adverts) -> None:
+    asked = ("run", tiny("llama"), "--prompt", "Hello", "--max-tokens", 200, "--demo-devices", 2)
+    with exo.started(*asked) as process:
+        await soon(lambda: len(exo.alive(SERVER)) == 2 and len(_ports(exo.alive(SERVER))) == 2, "SSH servers")
+        ports = _ports(exo.alive(SERVER))
+        await soon(lambda: ports <= set(adverts.ports.values()), "announcements")
+        out, err = await asyncio.to_thread(process.communicate, timeout=LIMIT_S)
+        assert process.returncode == 0, err
+        assert out.strip()
+        assert "tok/s" in err
+        assert not exo.alive()
+        await soon(lambda: not ports & set(adverts.ports.values()), "announcements taken back")
+    assert not list(exo.scratch.iterdir())
+
+
+async def test_kill_9_of_the_console_leaves_nothing_after_the_lease(exo, tiny, adverts) -> None:
+    with _answering(exo, tiny("llama"), "--demo-devices", 3, "--split", "2,1,3") as process:
+        await asyncio.to_thread(_is_at_work, process, exo, 3, 3)
+        ports = _ports(exo.alive(SERVER))
+        await soon(lambda: ports <= set(adverts.ports.values()), "announcements")
+        process.kill()
+        await soon(lambda: not exo.alive(), "nothing left alive", PROMISED_S)
+        await soon(lambda: not ports & set(adverts.ports.values()), "announcements taken back")
+    assert not list(exo.scratch.iterdir()), "no key is left lying about"
+
+
+def test_kill_9_ends_a_worker_on_this_machine_too(exo, tiny) -> None:
+    with _answering(exo, tiny("llama")) as process:
+        _is_at_work(process, exo, 1, 0)
+        process.kill()
+        exo.leaves_nothing(PROMISED_S)
+
+
+def test_a_console_that_hangs_loses_its_workers_when_the_lease_is_over(exo, tiny) -> None:
+    with _answering(exo, tiny("llama")) as process:
+        _is_at_work(process, exo, 1, 0)
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: not exo.alive("worker"), "no worker left alive")
+
+
+@pytest.mark.parametrize("local", [False, True], ids=["rehearsal", "local"])
+def test_control_c_in_mid_answer_exits_130_and_leaves_nothing(local, exo, tiny) -> None:
+    where = () if local else ("--demo-devices", 2, "--split", "4,2")
+    with _answering(exo, tiny("llama"), *where) as process:
+        _is_at_work(process, exo, *((1, 0) if local else (2, 2)))
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole foreground
+        _, err = process.communicate(timeout=LIMIT_S)
+        assert (process.returncode, err) == (130, "exo-tui: interrupted\n")
+        assert not exo.alive()
+    assert not list(exo.scratch.iterdir())
+
+
+@pytest.mark.parametrize("so_far", [SERVER, AGENT, GUARD])
+def test_control_c_on_the_way_up_exits_130_and_leaves_nothing(so_far, exo, tiny) -> None:
+    with _answering(exo, tiny("llama"), "--demo-devices", 2, "--split", "4,2") as process:
+        until(lambda: exo.alive(so_far), so_far)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=LIMIT_S)
+        assert (process.returncode, out.strip(), err) == (130, "", "exo-tui: interrupted\n")
+        exo.leaves_nothing()
+    assert not list(exo.scratch.iterdir())

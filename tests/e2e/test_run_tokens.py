@@ -1,0 +1,88 @@
+"""However a model is spread over the rehearsed devices, `exo-tui run` says what one process says."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import pytest
+
+from tests.e2e.conftest import COUNT, PROMPT
+
+CASES = [
+    ("demo", "30", "sockets"),
+    ("demo", "7,23", "sockets"),
+    ("demo", "22,8", "ring"),
+    ("demo", "10,12,8", "sockets"),
+    ("demo", "1,28,1", "ring"),
+    ("demo", "12,1,14,3", "sockets"),
+    ("llama", "1,2,1,2", "ring"),
+    ("qwen3", "1,5", "ring"),
+    ("qwen3_moe", "1,3,2", "sockets"),
+    ("gpt_oss", "4,2", "sockets"),
+    ("deepseek_v3", "2,4", "sockets"),
+]
+
+
+def _run(exo, model: str, path, *args: object) -> dict:
+    """The JSON of one greedy run of `model`."""
+    named = model if model == "demo" else path
+    asked = ("--prompt", PROMPT, "--max-tokens", COUNT, "--temp", 0, "--json")
+    return exo.run("run", named, *asked, *args).json
+
+
+@pytest.mark.parametrize(("model", "split", "backend"), CASES)
+def test_tokens_are_those_of_one_process(model, split, backend, exo, directory, alone) -> None:
+    layers = [int(part) for part in split.split(",")]
+    said = _run(
+        exo, model, directory(model), "--demo-devices", len(layers), "--split", split, "--backend", backend
+    )
+    assert said["tokens"] == alone(model)
+    assert (said["split"], said["backend"]) == (layers, backend)
+    _figures_are_whole(said)
+    _every_layer_is_held_once(said, layers)
+
+
+def test_on_names_the_devices_in_order(exo, directory, alone) -> None:
+    names = ["demo-c", "demo-a"]
+    said = _run(
+        exo, "llama", directory("llama"), "--demo-devices", 3, "--split", "2,4", "--on", ",".join(names)
+    )
+    assert said["tokens"] == alone("llama")
+    assert [rank["device"] for rank in said["ranks"]] == names
+
+
+def test_a_seed_decides_whatever_the_split(exo, directory, alone) -> None:
+    asked = ("--prompt", PROMPT, "--max-tokens", COUNT, "--temp", 0.8, "--seed", 7, "--json")
+    said = [
+        exo.run("run", directory("llama"), "--demo-devices", 2, "--split", split, *asked).json["tokens"]
+        for split in ("3,3", "5,1")
+    ]
+    assert said[0] == said[1] != alone("llama")
+
+
+def _figures_are_whole(said: dict) -> None:
+    assert said["text"].strip()
+    assert said["finish"] == ("length" if len(said["tokens"]) == COUNT else "stop")
+    assert said["prompt_tokens"] > 0
+    for figure in ("ttft_s", "prefill_tps", "decode_tps", "launch_s"):
+        assert said[figure] > 0, figure
+    for rank in said["ranks"]:
+        assert rank["peak"] >= rank["weights"] > 0
+        assert rank["active"] > 0
+        assert rank["compute_s"] > 0
+        assert rank["wait_s"] >= 0
+        assert rank["steps"] >= len(said["tokens"])
+    if len(said["ranks"]) > 1:
+        assert all(rank["wait_s"] > 0 for rank in said["ranks"])
+
+
+def _every_layer_is_held_once(said: dict, layers: list[int]) -> None:
+    ends = list(accumulate(layers))
+    ranges = list(zip([0, *ends[:-1]], ends, strict=True))
+    certificate = said["certificate"]
+    assert certificate["layers"] == ends[-1]
+    assert [(held["start"], held["end"]) for held in certificate["held"]] == ranges
+    assert [(rank["start"], rank["end"]) for rank in said["ranks"]] == ranges
+    assert [held["device"] for held in certificate["held"]] == [rank["device"] for rank in said["ranks"]]
+    assert len({held["digest"] for held in certificate["held"]}) == len(layers)
+    assert all(len(certificate[hashed]) == 64 for hashed in ("plan_sha256", "held_sha256"))

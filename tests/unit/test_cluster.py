@@ -1,0 +1,128 @@
+"""What the cluster decides by itself, on rehearsed devices where it takes some."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from core import events as ev
+from core.bus import Bus
+from core.cluster import Cluster
+from core.config import Config
+from core.models.spec import ModelSpec, read
+from core.rehearsal.rehearsal import Rehearsal
+from core.state import ClusterState
+from core.wish import Wish
+from tests.unit import modelfiles
+
+LIMIT = 60.0
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> ModelSpec:
+    return read(modelfiles.model(tmp_path / "model", modelfiles.LLAMA, modelfiles.llama()))
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, devices: int, spec: ModelSpec | None = None, wish: Wish | None = None
+) -> AsyncIterator[Cluster]:
+    rehearsal = Rehearsal(devices) if devices else None
+    config = Config(folder, folder / "cache", local=False)
+    cluster = Cluster(Bus(), config, spec=spec, wish=wish, rehearsal=rehearsal)
+    try:
+        await cluster.start()
+        yield cluster
+    finally:
+        await cluster.close()
+
+
+async def until(cluster: Cluster, reached: Callable[[ClusterState], bool]) -> ClusterState:
+    async with asyncio.timeout(LIMIT):
+        return await cluster.bus.until(reached)
+
+
+def planned_on(*names: str) -> Callable[[ClusterState], bool]:
+    return lambda state: state.plan is not None and {s.device for s in state.plan.stages} == set(names)
+
+
+async def test_it_plans_again_when_a_device_is_lost_and_when_it_is_back(
+    tmp_path: Path, spec: ModelSpec
+) -> None:
+    both = Wish(split=(1, 1), on=("demo-b", "demo-a"))
+    async with running(tmp_path, 2, spec, both) as cluster:
+        state = await until(cluster, planned_on("demo-a", "demo-b"))
+        assert state.plan is not None
+        assert [stage.device for stage in state.plan.stages] == ["demo-b", "demo-a"]
+        cluster.inject("cut", "demo-b")
+        state = await until(cluster, lambda state: state.plan is None)
+        assert state.plan_failure == "demo-b is not ready"
+        cluster.inject("mend", "demo-b")
+        await until(cluster, planned_on("demo-a", "demo-b"))
+
+
+async def test_a_prompt_launches_the_plan_and_ends_with_a_launch_that_fails(
+    tmp_path: Path, spec: ModelSpec
+) -> None:
+    async with running(tmp_path, 1, spec) as cluster:
+        await until(cluster, planned_on("demo-a"))
+        shutil.rmtree(spec.path)
+        for asked in (1, 2):  # the second one finds no trace of the first
+            cluster.ask("Anybody there?")
+            assert cluster.bus.state.active is not None
+            state = await until(cluster, lambda state: state.active is None)
+            assert len(state.requests) == asked
+            done = list(state.requests.values())[-1].done
+            assert done is not None and done.why == "error"
+            assert done.detail == f"demo-a has no model at {spec.path}"
+            assert state.run is not None and state.run.stopped is not None and state.run.stopped.failed
+
+
+async def test_without_a_plan_a_prompt_is_not_taken(tmp_path: Path, spec: ModelSpec) -> None:
+    async with running(tmp_path, 0, spec) as cluster:
+        cluster.ask("Anybody there?")
+        assert cluster.bus.state.requests == {}
+        assert cluster.bus.state.alerts[-1].text == "there is no plan yet"
+
+
+async def test_an_added_peer_is_a_device_once(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]  # bound and not listening: nobody answers
+        async with running(tmp_path, 0) as cluster:
+            cluster.bus.publish(
+                ev.PeerSeen(
+                    t=0, key="k", name="mini", host="mini.local", addresses=("127.0.0.1",), port=port,
+                    services=("_ssh._tcp",),
+                )
+            )  # fmt: skip
+            cluster.add("nobody")
+            assert cluster.bus.state.devices == {}
+            cluster.add("k")
+            state = await until(
+                cluster, lambda state: "mini" in state.devices and state.devices["mini"].status == "lost"
+            )
+            mini = state.devices["mini"]
+            assert (mini.address, mini.peer) == ("127.0.0.1", "k")
+            assert mini.detail == f"127.0.0.1:{port} refuses SSH connections; is Remote Login on?"
+            cluster.add("k")
+            assert cluster.bus.state.alerts[-1].text == "is in the cluster already"
+
+
+async def test_a_task_that_breaks_is_said(tmp_path: Path) -> None:
+    """By a listener that fails: it stands for any defect in what runs by itself."""
+    async with running(tmp_path, 0) as cluster:
+
+        def fail(event: ev.AnyEvent) -> None:
+            if isinstance(event, ev.Tick):
+                raise RuntimeError("out of\nluck")
+
+        cluster.bus.subscribe(fail)
+        state = await until(cluster, lambda state: any(a.subject == "console" for a in state.alerts))
+        assert state.alerts[-1].text == "RuntimeError: out of luck"

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.config import Config, ConfigError, DeviceEntry, load
+
+EVERYTHING = """
+local = false
+
+[[device]]
+host = "192.0.2.7"
+name = "studio"
+user = "jane"
+port = 2222
+key = "~/.ssh/cluster"
+python = "/opt/mlx/bin/python"
+
+[[device]]
+host = "mini.local"
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("EXO_TUI_CONFIG", "EXO_TUI_CACHE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def write(home: Path, text: str) -> Path:
+    path = home / ".config/exo-tui/config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+def test_without_a_file_this_machine_is_the_only_device(home: Path) -> None:
+    config = load()
+    assert config == Config(home / ".config/exo-tui", home / ".cache/exo-tui", devices=(), local=True)
+    assert config.known_hosts == home / ".config/exo-tui/known_hosts"
+    assert not (home / ".config").exists(), "reading settings writes nothing"
+
+
+def test_every_key_is_read(home: Path) -> None:
+    write(home, EVERYTHING)
+    config = load()
+    studio, mini = config.devices
+    assert not config.local
+    assert studio.called == "studio"
+    target = studio.target
+    assert (target.host, target.port, target.user) == ("192.0.2.7", 2222, "jane")
+    assert (target.key, target.python) == (home / ".ssh/cluster", "/opt/mlx/bin/python")
+    assert mini == DeviceEntry("mini.local")
+    assert mini.called == "mini.local"
+    # What is not said is left to ssh_config and the agent.
+    assert (mini.target.port, mini.target.user, mini.target.key) == (None, None, None)
+    assert mini.target.python == "python3" and mini.target.ssh_config
+
+
+def test_the_xdg_folders_count(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "c"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "k"))
+    (home / "c/exo-tui").mkdir(parents=True)
+    (home / "c/exo-tui/config.toml").write_text("local = false")
+    assert load() == Config(home / "c/exo-tui", home / "k/exo-tui", local=False)
+
+
+def test_our_own_variables_count_more_and_name_the_folder_itself(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "c"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "k"))
+    monkeypatch.setenv("EXO_TUI_CONFIG", str(home / "mine"))
+    monkeypatch.setenv("EXO_TUI_CACHE", str(home / "cache"))
+    assert load() == Config(home / "mine", home / "cache")
+
+
+def test_an_empty_variable_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EXO_TUI_CONFIG", "EXO_TUI_CACHE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, "")
+    assert load().folder == home / ".config/exo-tui"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("local = maybe", "line 1"),
+        ("locale = true", "locale"),
+        ("local = 1", "bool"),
+        ("[[device]]\nname = 'x'", "host"),
+        ("[[device]]\nhost = ''", "host"),
+        ("[[device]]\nhost = 'x'\nhots = 'y'", "hots"),
+        ("[[device]]\nhost = 'x'\nport = '22'", "port"),
+        ("[[device]]\nhost = 'x'\nport = 70000", "port"),
+        ("[device]\nhost = 'x'", "array"),
+        ("[[device]]\nhost = 'x'\n[[device]]\nhost = 'y'\nname = 'x'", "more than one device is called x"),
+        ("[[device]]\nhost = 'this-machine'", "this-machine"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_with_the_files_name(home: Path, text: str, reason: str) -> None:
+    path = write(home, text)
+    with pytest.raises(ConfigError) as caught:
+        load()
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and reason in message and "\n" not in message
+
+
+def test_a_device_may_be_called_this_machine_where_the_console_is_none(home: Path) -> None:
+    write(home, "local = false\n[[device]]\nhost = 'this-machine'")
+    assert load().devices == (DeviceEntry("this-machine"),)
+
+
+def test_a_file_that_is_no_text_is_refused(home: Path) -> None:
+    path = write(home, "")
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"config\.toml: "):
+        load()
+
+
+def test_a_folder_in_the_files_place_is_refused(home: Path) -> None:
+    (home / ".config/exo-tui/config.toml").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"config\.toml: "):
+        load()

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from core import events as ev
+from core.bus import Bus
+from core.conversation import turns
+from core.run.protocol import Turn
+
+
+def test_the_model_is_told_its_own_conversation_up_to_the_question() -> None:
+    bus = Bus()
+
+    def ask(request: str, conversation: str, answer: str) -> None:
+        bus.publish(ev.RequestStarted(t=0, request=request, conversation=conversation, prompt=f"{request}?"))
+        if answer:
+            bus.publish(ev.TokensStreamed(t=0, request=request, ids=(1,), text=answer))
+
+    for name in ("one", "two"):
+        bus.publish(ev.ConversationStarted(t=0, conversation=name))
+    ask("a", "one", "A.")
+    ask("x", "two", "X.")
+    ask("unanswered", "one", "")
+    ask("b", "one", "")
+    assert turns(bus.state, "b") == [
+        Turn("user", "a?"),
+        Turn("assistant", "A."),
+        Turn("user", "unanswered?"),
+        Turn("user", "b?"),
+    ]
+    ask("later", "one", "")
+    bus.publish(ev.TokensStreamed(t=0, request="b", ids=(1,), text="B"))
+    assert turns(bus.state, "b")[-1] == Turn("user", "b?")

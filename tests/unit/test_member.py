@@ -1,0 +1,161 @@
+"""A device that needs no SSH: this machine, with the agent as its child."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core import events as ev
+from core.bus import Bus
+from core.member import Member
+from core.remote.connection import Unreachable
+from core.remote.door import Refused
+from core.remote.hostkeys import HostKeyChanged
+from core.remote.machine import LocalMachine, Machine
+from core.state import ClusterState, Device
+
+LIMIT = 30.0
+
+
+@asynccontextmanager
+async def running(bus: Bus, member: Member) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(member.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def reaching(machine: Machine) -> Callable[[], asyncio.Future[Machine]]:
+    def reach() -> asyncio.Future[Machine]:
+        found: asyncio.Future[Machine] = asyncio.get_running_loop().create_future()
+        found.set_result(machine)
+        return found
+
+    return reach
+
+
+@pytest.fixture
+def bus() -> Bus:
+    return Bus()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> LocalMachine:
+    return LocalMachine(sys.executable, tmp_path)
+
+
+async def until(bus: Bus, reached: Callable[[ClusterState], bool]) -> ClusterState:
+    async with asyncio.timeout(LIMIT):
+        return await bus.until(reached)
+
+
+async def becomes(bus: Bus, *status: ev.DeviceStatus) -> Device:
+    """The device, once it is so. There is one."""
+    state = await until(bus, lambda state: any(d.status in status for d in state.devices.values()))
+    [device] = state.devices.values()
+    return device
+
+
+def agents() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
+
+
+async def test_a_device_is_ready_with_its_first_sample_and_leaves_no_agent(
+    bus: Bus, machine: LocalMachine
+) -> None:
+    before = agents()
+    async with running(bus, Member("here", "?", bus.publish, reaching(machine))):
+        await until(bus, lambda state: "here" in state.devices and state.devices["here"].sample is not None)
+        device = bus.state.devices["here"]
+        assert (device.status, device.address) == ("ready", "127.0.0.1")
+        assert device.facts is not None and device.sample is not None
+        assert 0 < device.sample.memory_used < device.sample.memory_limit
+        assert len(agents()) == len(before) + 1
+    assert agents() == before
+
+
+async def test_a_device_whose_agent_dies_is_lost_with_the_reason_and_comes_back(
+    bus: Bus, machine: LocalMachine
+) -> None:
+    seen: list[ev.DeviceSeen] = []
+    bus.subscribe(lambda event: seen.append(event) if isinstance(event, ev.DeviceSeen) else None)
+    before = agents()
+    async with running(bus, Member("here", "?", bus.publish, reaching(machine))):
+        await becomes(bus, "ready")
+        [agent] = [p for p in agents() if p not in before]
+        agent.kill()
+        await becomes(bus, "lost")
+        assert seen[-1].detail == "the agent ended (SIGKILL)"
+        await becomes(bus, "ready")
+    assert [event.status for event in seen] == ["connecting", "ready", "lost", "connecting", "ready"]
+
+
+async def test_what_an_agent_that_fails_says_last_is_the_reason(bus: Bus, tmp_path: Path) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho one >&2\nprintf 'no \\033[31mluck' >&2\nexit 9\n")
+    broken.chmod(0o755)
+    member = Member("here", "?", bus.publish, reaching(LocalMachine(str(broken), tmp_path)))
+    async with running(bus, member):
+        device = await becomes(bus, "lost")
+    assert device.detail == "the agent ended (9) no luck"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Refused("no"), "refused"),
+        (HostKeyChanged("no"), "refused"),
+        (Unreachable("no"), "lost"),
+        (OSError("no"), "lost"),
+    ],
+)
+async def test_only_what_may_pass_is_tried_again(bus: Bus, error: Exception, status: str) -> None:
+    async def reach() -> Machine:
+        raise error
+
+    async with running(bus, Member("there", "192.0.2.7", bus.publish, reach)) as task:
+        device = await becomes(bus, "refused", "lost")
+        assert (device.status, device.detail) == (status, "no")
+        if status == "refused":
+            async with asyncio.timeout(LIMIT):
+                await task
+        else:
+            await becomes(bus, "connecting")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is nobody's where loopback is one address")
+async def test_two_devices_measure_the_link_between_them(bus: Bus, machine: LocalMachine) -> None:
+    elsewhere = LocalMachine(sys.executable, Path(), "127.0.0.2")  # its agent must listen there first
+    a = Member("a", "?", bus.publish, reaching(elsewhere))
+    b = Member("b", "?", bus.publish, reaching(machine))
+    async with running(bus, a), running(bus, b):
+        await until(bus, lambda _: bool(a.ports and b.ports))
+        assert "127.0.0.2" not in b.ports
+        async with asyncio.timeout(LIMIT):
+            await a.probe(b)
+    link = bus.state.links["a→b"]
+    assert link.last is not None, link.failure
+    assert (link.last.kind, link.last.address, link.last.received) == ("loopback", "127.0.0.2", 30)
+    assert 0 < link.last.min_us <= link.last.p50_us <= link.last.p99_us
+
+
+async def test_a_link_to_where_nobody_can_listen_fails_with_the_reason(
+    bus: Bus, machine: LocalMachine
+) -> None:
+    elsewhere = LocalMachine(sys.executable, Path(), "127.0.0.1")
+    elsewhere.local_address = "192.0.2.1"  # nobody's
+    a = Member("a", "?", bus.publish, reaching(elsewhere))
+    b = Member("b", "?", bus.publish, reaching(machine))
+    async with running(bus, a), running(bus, b):
+        await until(bus, lambda _: bool(a.ports and b.ports))
+        async with asyncio.timeout(LIMIT):
+            await a.probe(b)
+    assert bus.state.links["a→b"].failure == "b cannot listen on 192.0.2.1"
