@@ -116,7 +116,7 @@ async def plan(args: Namespace) -> int:
         cluster = Cluster(bus, config, spec=spec, wish=wish)
         try:
             await prepare.start(cluster)
-            chosen = await _planned(bus, cluster.expected)
+            chosen = await planned(bus, cluster.expected)
         finally:
             await cluster.close()
     if args.json:
@@ -156,7 +156,7 @@ def _plan_for(spec: ModelSpec, hosts: list[Host], args: Namespace) -> Plan:
         raise Failure(str(error)) from None
 
 
-async def _planned(bus: Bus, count: int) -> Plan:
+async def planned(bus: Bus, count: int) -> Plan:
     """The plan once `count` devices are ready or have failed; says which are left out. Raises Failure."""
 
     def settled(state: ClusterState) -> bool:
@@ -194,9 +194,7 @@ async def run(args: Namespace) -> int:
     config = prepare.settings()
     wish, sampling = prepare.wish(args), prepare.sampling(args)
     spec = await prepare.model(args.model, config.cache)
-    if args.split and sum(args.split) != spec.layers:
-        named = "+".join(map(str, args.split))
-        raise UsageError(f"the split {named} is {sum(args.split)} layers; {spec.name} has {spec.layers}")
+    prepare.check_split(args, spec)
     bus = Bus()
     recording = prepare.recorder(bus, args.record)
     rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None
@@ -205,7 +203,7 @@ async def run(args: Namespace) -> int:
     )
     try:
         await prepare.start(cluster)
-        await _planned(bus, cluster.expected)
+        await planned(bus, cluster.expected)
         if not args.json:
             bus.subscribe(_print_text)
         cluster.ask(args.prompt)
