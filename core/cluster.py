@@ -19,7 +19,7 @@ from core.member import Member
 from core.models.spec import ModelSpec
 from core.peers.diagnose import interfaces, why_empty
 from core.peers.mdns import Browser
-from core.plan.plan import Host, PlanError
+from core.planner import Planner
 from core.rehearsal.rehearsal import Rehearsal
 from core.remote.connection import Target
 from core.remote.door import Door
@@ -56,7 +56,6 @@ class Cluster:
         self.run: Run | None = None
         self._config = config
         self._spec = spec
-        self._wish = wish or Wish()
         self._sampling = sampling or Sampling()
         self._rehearsal = rehearsal
         self._recorder = recorder
@@ -69,7 +68,9 @@ class Cluster:
         self._members: dict[str, Member] = {}
         self._doors: dict[str, Door] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._planned_for: frozenset[str] = frozenset()
+        wish = wish or Wish(everywhere=rehearsal is not None)
+        learnt = None if rehearsal else config.cache / "devices.json"
+        self._planner = Planner(bus, spec, wish, learnt) if spec is not None else None
         self._launching: asyncio.Task[None] | None = None
 
     @property
@@ -158,32 +159,15 @@ class Cluster:
     # The plan
 
     def _consider(self, event: ev.AnyEvent) -> None:
-        """Plan again when the set of usable devices has changed and no run depends on the plan."""
-        state = self.bus.state
         if isinstance(event, ev.RunStopped):
             self._end_requests("error" if event.failed else "cancel", event.reason)
-        if not isinstance(event, ev.DeviceSeen | ev.DeviceSample | ev.RunStopped) or self._spec is None:
-            return
-        if state.run is not None and state.run.live:
-            return
-        usable = frozenset(
-            device.id for device in state.devices.values() if device.status == "ready" and device.sample
-        )
-        if usable == self._planned_for:
-            return
-        self._planned_for = usable
-        try:
-            self.bus.publish(ev.PlanChosen(t=time.time(), plan=self._wish.plan(self._spec, self.hosts())))
-        except PlanError as error:
-            self.bus.publish(ev.PlanFailed(t=time.time(), reason=str(error)))
+        if self._planner is not None:
+            self._planner.consider(event)
 
-    def hosts(self) -> list[Host]:
-        """The devices a plan may use now."""
-        return [
-            Host(device.id, device.sample.memory_limit, device.sample.memory_used)
-            for device in self.bus.state.devices.values()
-            if device.status == "ready" and device.sample is not None
-        ]
+    async def planned(self) -> None:
+        """Return once the plan is the one for the devices as they are."""
+        if self._planner is not None:
+            await self._planner.settled()
 
     # The run
 
@@ -295,6 +279,8 @@ class Cluster:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._planner is not None:
+            await self._planner.close()
         await self._browser.close()
         if self._rehearsal is not None:
             await self._rehearsal.close()

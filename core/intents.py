@@ -109,6 +109,8 @@ def why_not_launch(state: ClusterState) -> str | None:
         return "a run is live; stop it first"
     if state.plan is None:
         return state.plan_failure or "there is no plan yet"
+    if state.plan.obstacle:
+        return state.plan.obstacle
     for stage in state.plan.stages:
         device = state.devices.get(stage.device)
         if device is None or device.status != "ready":

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import msgspec
 
 from core.models.spec import ModelSpec
-from core.plan.plan import Backend, Host, Plan, PlanError
-from core.plan.propose import propose, split
+from core.plan.plan import Backend, Host, Plan, PlanError, Wire
+from core.plan.propose import Mode, propose, split
 
 BACKEND_REASON: dict[Backend, str] = {
     "sockets": "sockets between stages: a waiting rank sleeps, where MLX's ring spins a core",
     "ring": "MLX's ring, as asked",
 }
+REHEARSED = "spread over all devices as a rehearsal does, to show a cluster; they share this machine's cores"
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,24 +22,35 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     context: int = 4096
     backend: Backend = "sockets"
+    mode: Mode = "auto"
     split: tuple[int, ...] = ()
     on: tuple[str, ...] = ()
     """Devices of the split, in order; by name when left out."""
+    everywhere: bool = False
+    """Use every device that leaves half the speed, as a rehearsal does."""
 
-    def plan(self, spec: ModelSpec, hosts: Sequence[Host]) -> Plan:
+    def plan(self, spec: ModelSpec, hosts: Sequence[Host], wires: Sequence[Wire] = ()) -> Plan:
         """The plan for `hosts`. Raises PlanError."""
         if not hosts:
             raise PlanError("no device is ready")
         context = min(self.context, spec.context)
-        why = BACKEND_REASON[self.backend]
-        if not self.split:
-            shared = "layers in proportion to each device's free memory"
-            return propose(spec, hosts, context, backend=self.backend, why=(shared, why))
-        by_name = {host.id: host for host in hosts}
-        names = self.on or tuple(sorted(by_name))[: len(self.split)]
-        if missing := [name for name in names if name not in by_name]:
-            raise PlanError(f"{', '.join(missing)} is not ready")
-        chosen = [by_name[name] for name in names]
-        return split(
-            spec, chosen, self.split, context, backend=self.backend, why=("the split asked for", why)
+        notes = [BACKEND_REASON[self.backend]]
+        if self.split:
+            by_name = {host.id: host for host in hosts}
+            names = self.on or tuple(sorted(by_name))[: len(self.split)]
+            if missing := [name for name in names if name not in by_name]:
+                raise PlanError(f"{', '.join(missing)} is not ready")
+            chosen = [by_name[name] for name in names]
+            return split(spec, chosen, self.split, context, wires=wires, backend=self.backend, notes=notes)
+        if self.everywhere and len(hosts) > 1:
+            notes.insert(0, REHEARSED)
+        return propose(
+            spec,
+            hosts,
+            wires,
+            context,
+            backend=self.backend,
+            mode=self.mode,
+            everywhere=self.everywhere,
+            notes=notes,
         )

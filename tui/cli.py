@@ -120,9 +120,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     devices.add_argument("--json", action="store_true")
 
-    plan = add("plan", "tui.headless:plan", "plan without launching")
-    plan.add_argument("model", metavar="MODEL")
+    plan = add("plan", "tui.planning:plan", "plan without launching")
+    plan.add_argument(
+        "model", metavar="MODEL", nargs="?", help="`demo`, a directory, a hub id or a spec file"
+    )
     plan.add_argument("--cluster", type=Path, metavar="FILE", help="plan for what `devices --json` printed")
+    plan.add_argument(
+        "--instance", type=Path, metavar="FILE", help="solve the problems of an exo-plan/1 file"
+    )
     _plan_options(plan)
     plan.add_argument("--json", action="store_true")
 
@@ -166,7 +171,7 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context", type=_count(1, 10**7), default=4096, metavar="N", help="tokens (default 4096)"
     )
-    parser.add_argument("--mode", choices=("auto", "pipeline"), default="auto")
+    parser.add_argument("--mode", choices=("auto", "pipeline", "tensor"), default="auto")
     parser.add_argument("--split", type=_split, default=(), metavar="12,10,8", help="layers per device")
     parser.add_argument(
         "--on", type=_names, default=(), metavar="a,b,c", help="devices of the split, in order"

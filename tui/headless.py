@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,19 +13,19 @@ from core import events as ev
 from core.bus import Bus
 from core.cluster import Cluster
 from core.models.spec import ModelSpec
-from core.plan.plan import Host, Plan, PlanError
-from core.plan.propose import propose, split
+from core.plan.plan import Plan
+from core.planner import wires
 from core.session.record import software
 from core.state import ClusterState
 from core.text import size
-from core.wish import BACKEND_REASON
 from tui import prepare
-from tui.cli import DONE, FAILED, Failure, UsageError
+from tui.cli import DONE, FAILED, Failure
 
 READY_S = 60.0
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
+    """One document on standard output."""
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
     sys.stdout.flush()
 
@@ -43,7 +42,7 @@ async def info(args: Namespace) -> int:
         },
     }
     if args.json:
-        _print_json(known)
+        print_json(known)
     else:
         for group in known.values():
             for name, value in group.items():
@@ -62,10 +61,14 @@ async def devices(args: Namespace) -> int:
     finally:
         await cluster.close()
     if args.json:
-        _print_json(
+        print_json(
             {
                 "peers": [msgspec.to_builtins(peer) for peer in state.peers.values()],
                 "devices": [_device(device_id, state) for device_id in state.devices],
+                "links": [
+                    {"a": wire.a, "b": wire.b, "kind": wire.kind, "rtt_us": wire.rtt_us}
+                    for wire in wires(state)
+                ],
             }
         )
         return DONE
@@ -89,75 +92,15 @@ def _device(device_id: str, state: ClusterState) -> dict[str, Any]:
         "status": device.status,
         "detail": device.detail,
         "chip": device.facts.chip if device.facts else None,
+        "cores": device.facts.cores if device.facts else None,
         "memory_limit": sample.memory_limit if sample else None,
         "memory_used": sample.memory_used if sample else None,
     }
 
 
-class _ClusterDevice(msgspec.Struct):
-    id: str
-    memory_limit: int | None = None
-    memory_used: int | None = 0
-
-
-class _ClusterFile(msgspec.Struct):
-    devices: tuple[_ClusterDevice, ...]
-
-
-async def plan(args: Namespace) -> int:
-    """A plan for the devices at hand, or for those of a file."""
-    config = prepare.settings()
-    wish = prepare.wish(args)
-    spec = await prepare.model(args.model, config.cache)
-    if args.cluster is not None:
-        chosen = _plan_for(spec, _hosts(args.cluster), args)
-    else:
-        bus = Bus()
-        cluster = Cluster(bus, config, spec=spec, wish=wish)
-        try:
-            await prepare.start(cluster)
-            chosen = await planned(bus, cluster.expected)
-        finally:
-            await cluster.close()
-    if args.json:
-        _print_json({"plan": msgspec.to_builtins(chosen), "split": chosen.split, "model": spec})
-    else:
-        for stage in chosen.stages:
-            print(f"{stage.device:24} layers {stage.start}-{stage.end - 1} ({stage.layers})")
-        for reason in chosen.why:
-            print(f"- {reason}")
-    return DONE
-
-
-def _hosts(path: Path) -> list[Host]:
-    try:
-        file = msgspec.json.decode(path.read_bytes(), type=_ClusterFile)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{path} is not what `exo-tui devices --json` prints: {error}") from None
-    return [
-        Host(d.id, d.memory_limit, d.memory_used or 0) for d in file.devices if d.memory_limit is not None
-    ]
-
-
-def _plan_for(spec: ModelSpec, hosts: list[Host], args: Namespace) -> Plan:
-    context = min(args.context, spec.context)
-    by_id = {host.id: host for host in hosts}
-    why = [BACKEND_REASON["sockets"]]
-    try:
-        if not args.split:
-            return propose(spec, hosts, context, why=why)
-        names = args.on or tuple(sorted(by_id))[: len(args.split)]
-        if missing := [name for name in names if name not in by_id]:
-            raise UsageError(f"{', '.join(missing)} is not in the cluster file")
-        return split(spec, [by_id[name] for name in names], args.split, context, why=why)
-    except PlanError as error:
-        raise Failure(str(error)) from None
-
-
-async def planned(bus: Bus, count: int) -> Plan:
-    """The plan once `count` devices are ready or have failed; says which are left out. Raises Failure."""
+async def planned(cluster: Cluster) -> Plan:
+    """The plan once every expected device is ready or has failed; says which are left out. Raises Failure."""
+    bus, count = cluster.bus, cluster.expected
 
     def settled(state: ClusterState) -> bool:
         ready = [d for d in state.devices.values() if d.sample]
@@ -167,9 +110,11 @@ async def planned(bus: Bus, count: int) -> Plan:
 
     try:
         async with asyncio.timeout(READY_S):
-            state = await bus.until(settled)
+            await bus.until(settled)
+            await cluster.planned()
     except TimeoutError:
         raise Failure(f"no plan after {READY_S:.0f} s: {_missing(bus.state)}") from None
+    state = bus.state
     if state.plan is None:
         raise Failure(f"no plan: {'; '.join(filter(None, (state.plan_failure, _missing(state))))}")
     if missing := _missing(state):
@@ -192,7 +137,8 @@ def _missing(state: ClusterState) -> str:
 async def run(args: Namespace) -> int:
     """Launch, generate once, stop."""
     config = prepare.settings()
-    wish, sampling = prepare.wish(args), prepare.sampling(args)
+    wish = prepare.wish(args, everywhere=bool(args.demo_devices))
+    sampling = prepare.sampling(args)
     spec = await prepare.model(args.model, config.cache)
     prepare.check_split(args, spec)
     bus = Bus()
@@ -203,7 +149,9 @@ async def run(args: Namespace) -> int:
     )
     try:
         await prepare.start(cluster)
-        await planned(bus, cluster.expected)
+        plan = await planned(cluster)
+        if plan.obstacle:
+            raise Failure(plan.obstacle)
         if not args.json:
             bus.subscribe(_print_text)
         cluster.ask(args.prompt)
@@ -233,7 +181,7 @@ async def _settled(bus: Bus) -> ClusterState:
 def _print_text(event: ev.AnyEvent) -> None:
     if isinstance(event, ev.TokensStreamed):
         print(event.text, end="", flush=True)
-    elif isinstance(event, ev.RequestDone):
+    elif isinstance(event, ev.RequestDone) and event.tokens:
         print(flush=True)
 
 
@@ -264,7 +212,7 @@ def _report(state: ClusterState, spec: ModelSpec, *, as_json: bool) -> int:
         for rank in live.ranks
         for timed in [request.ranks.get(rank.rank)]
     ]
-    _print_json(
+    print_json(
         {
             "model": spec.name,
             "text": request.text,

@@ -11,7 +11,7 @@ from core import config
 from core.bus import Bus
 from core.cluster import Cluster
 from core.models import catalog, demo
-from core.models.spec import ModelError, ModelSpec, read
+from core.models.spec import ModelError, ModelSpec, load, read
 from core.rehearsal.rehearsal import Rehearsal, RehearsalError
 from core.request import Sampling
 from core.session.record import Recorder
@@ -36,6 +36,8 @@ async def model(name: str, cache: Path) -> ModelSpec:
             raise Failure(str(error)) from None
     else:
         try:
+            if Path(name).expanduser().is_file():
+                return load(Path(name).expanduser())
             path = catalog.resolve(name)
         except ModelError as error:
             raise UsageError(str(error)) from None
@@ -74,8 +76,8 @@ async def start(cluster: Cluster) -> None:
         raise Failure(str(error)) from None
 
 
-def wish(args: Namespace) -> Wish:
-    """What `--split`, `--on`, `--context` and `--backend` ask of the plan. Raises UsageError."""
+def wish(args: Namespace, *, everywhere: bool = False) -> Wish:
+    """What `--split`, `--on`, `--context`, `--mode` and `--backend` ask of the plan. Raises UsageError."""
     if args.on and not args.split:
         raise UsageError("--on names the devices of a --split")
     if args.on and len(args.on) != len(args.split):
@@ -83,8 +85,10 @@ def wish(args: Namespace) -> Wish:
     return Wish(
         context=args.context,
         backend="ring" if getattr(args, "backend", "auto") == "ring" else "sockets",
+        mode=args.mode,
         split=args.split,
         on=args.on,
+        everywhere=everywhere,
     )
 
 

@@ -25,7 +25,7 @@ async def serve(args: Namespace) -> int:
     assert work is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     config = prepare.settings()
-    wish = prepare.wish(args)
+    wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     spec = await prepare.model(args.model, config.cache)
     prepare.check_split(args, spec)
     token: str = args.token or os.environ.get("EXO_TUI_TOKEN") or ""
@@ -42,7 +42,9 @@ async def serve(args: Namespace) -> int:
         cluster = Cluster(bus, config, spec=spec, wish=wish, rehearsal=rehearsal, recorder=recording)
         try:
             await prepare.start(cluster)
-            await planned(bus, cluster.expected)
+            plan = await planned(cluster)
+            if plan.obstacle:
+                raise Failure(plan.obstacle)
             await _launch(cluster)
             bus.subscribe(_print_alert)
             async with serving(bound, cluster, spec.name, token):

@@ -18,8 +18,14 @@ _OTHER_NAMES = {
     "n_positions": "max_position_embeddings",
     "n_ctx": "max_position_embeddings",
     "seq_length": "max_position_embeddings",
+    "n_routed_experts": "num_experts",
+    "num_local_experts": "num_experts",
+    "moe_num_experts": "num_experts",
+    "experts_per_token": "num_experts_per_tok",
+    "moe_k": "num_experts_per_tok",
+    "moe_topk": "num_experts_per_tok",
 }
-"""What GPT-2 and the first Qwen call the keys read here."""
+"""What GPT-2, the first Qwen and the makers of mixtures of experts call the keys read here."""
 _GEMMA3_TEXT = {
     "num_attention_heads": 4,
     "num_key_value_heads": 1,
@@ -76,6 +82,8 @@ class Config(msgspec.Struct, frozen=True):
     num_kv_shared_layers: Few | None = None
     global_head_dim: Count | None = None
     num_global_key_value_heads: Count | None = None
+    num_experts: Few | None = None
+    num_experts_per_tok: Few | None = None
     quantization: Quantization | None = None
     quantization_config: Quantization | None = None
 

@@ -16,7 +16,7 @@ from core.models.error import ModelError
 from core.models.safetensors import Tensor
 from core.text import clean_line
 
-__all__ = ["ModelError", "ModelSpec", "read"]
+__all__ = ["ModelError", "ModelSpec", "load", "read"]
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +46,13 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Longest context the model was made for, in tokens."""
     quantization: str = ""
     """Such as `4-bit g32`; empty when the weights are plain."""
+    expert_bytes: tuple[int, ...] = ()
+    """Of each layer, the weights that are routed experts; empty for a dense model."""
+    experts: int = 0
+    """Routed experts a layer has, and how many of them a token goes through."""
+    experts_used: int = 0
+    latent: bool = False
+    """Attention over a latent cache (MLA), which a tensor group cannot share out."""
 
     @property
     def weights(self) -> int:
@@ -56,6 +63,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
 _EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens\w*|embed_in|\w*embeddings?|tok_emb\w*|wte|wpe)\.")
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output|output_layer)\.")
+_EXPERT = re.compile(r"\.(?:switch_mlp|switch_glu|experts)\.")
 # mlx-lm drops these when it loads: towers for images and sound, extra prediction layers, rotary tables.
 _DROPPED = re.compile(
     r"(?:^|\.)(?:vision_\w+|visual|multi_modal_projector|audio_\w+|embed_vision|embed_audio|mtp)\."
@@ -88,6 +96,7 @@ def read(path: Path) -> ModelSpec:
     family, config = configuration.read(path / "config.json")
     tensors = safetensors.tensors(safetensors.files(path))
     layer_bytes, embed, head, has_head = _sizes(path, config, tensors)
+    experts = min(config.num_experts_per_tok or 0, config.num_experts or 0)
     tied = config.tie_word_embeddings is True or not has_head
     kinds = _kinds(config)
     width = 4 if _float_type(tensors) == "F32" else 2
@@ -108,6 +117,37 @@ def read(path: Path) -> ModelSpec:
         vocabulary=config.vocab_size,
         context=config.max_position_embeddings or _UNSTATED_CONTEXT,
         quantization=_quantization(config),
+        expert_bytes=_expert_bytes(config, tensors) if experts else (),
+        experts=config.num_experts or 0 if experts else 0,
+        experts_used=experts,
+        latent=bool(config.kv_lora_rank) and config.model_type not in _EXPANDED_MLA,
+    )
+
+
+def load(file: Path) -> ModelSpec:
+    """The spec in a file, as `exo-tui plan --json` prints it under `model`: for planning without weights.
+
+    Raises ModelError, in one line, when the file cannot be read or contradicts itself.
+    """
+    try:
+        spec = msgspec.json.decode(file.read_bytes(), type=ModelSpec)
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{file} is not a model's spec: {clean_line(str(error))}") from None
+    columns = [spec.layer_bytes, spec.kv_bytes, spec.windows, spec.expert_bytes or spec.layer_bytes]
+    if spec.layers < 1 or any(len(column) != spec.layers for column in columns):
+        raise ModelError(f"{file} is not a model's spec: not every list has one value a layer")
+    sizes = [*spec.layer_bytes, *spec.kv_bytes, *spec.expert_bytes, spec.embed_bytes, spec.head_bytes]
+    counts = [spec.hidden, spec.heads, spec.kv_heads, spec.vocabulary, spec.context]
+    if min(sizes) < 0 or min(counts) < 1 or any(window is not None and window < 1 for window in spec.windows):
+        raise ModelError(f"{file} is not a model's spec: a size is negative or a count zero")
+    if any(spec.expert_bytes) and not 1 <= spec.experts_used <= spec.experts:
+        raise ModelError(
+            f"{file} is not a model's spec: it uses {spec.experts_used} of {spec.experts} experts"
+        )
+    return msgspec.structs.replace(
+        spec, name=clean_line(spec.name), quantization=clean_line(spec.quantization)
     )
 
 
@@ -152,6 +192,16 @@ def _sizes(
             f"{path} has no weights of layer {absent[0]}; its config.json says {len(layers)} layers"
         )
     return tuple(layers), embed, head, has_head
+
+
+def _expert_bytes(config: Config, tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Bytes of each layer's routed experts."""
+    sizes = [0] * config.num_hidden_layers
+    for name, tensor in tensors.items():
+        match = _LAYER.search(name)
+        if match and int(match[1]) < len(sizes) and _EXPERT.search(name) and not _DROPPED.search(name):
+            sizes[int(match[1])] += tensor.nbytes
+    return tuple(sizes)
 
 
 def _float_type(tensors: Mapping[str, Tensor]) -> str:

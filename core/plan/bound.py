@@ -135,5 +135,5 @@ class Bound:
         """Least seconds to finish partial plans that have covered the layers before j: `[j, plan]`. `first`
         is each plan's first group, `used` the set of devices in it."""
         devices = np.arange(self.share.shape[1], dtype=np.int64)
-        unused = ((used[None, :] >> devices[:, None]) & 1) == 0
+        unused = (1 - ((used[None, :] >> devices[:, None]) & 1)).astype(np.float64)
         return self._rest[:, None] - self.share @ unused + self._back[first]

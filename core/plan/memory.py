@@ -1,9 +1,10 @@
-"""What a stage needs of its device's memory."""
+"""What a rank needs of its device's memory."""
 
 from __future__ import annotations
 
 from core.models.spec import ModelSpec
-from core.plan.plan import Host, Plan
+from core.plan.chips import CONSTANTS, chip
+from core.plan.plan import Footprint, Host, Stage
 
 RUNTIME = 160 * 2**20
 """Bytes a rank takes before it holds a tensor. Measured: mlx_lm imported in Python 3.11 is 78 MB
@@ -12,41 +13,57 @@ resident, 80 to 120 MB with its first buffers; the rest is head-room for the pro
 CHUNK = 128
 """Tokens of a prefill chunk, which bounds the workspace. Smaller chunks overlap better across stages."""
 
-
-def free(host: Host) -> int:
-    """Bytes ranks may still take on a device."""
-    return max(0, host.memory_limit - host.memory_used)
+HEADROOM = 0.03
+"""Share of a device's limit that is left alone: samples are a second old, and other programs grow."""
 
 
-def weights(spec: ModelSpec, plan: Plan, rank: int) -> int:
-    """Bytes of weights the rank holds: its layers, the embedding on the first, the head on the last."""
-    stage = plan.stages[rank]
-    held = sum(spec.layer_bytes[stage.start : stage.end])
-    first, last = rank == 0, rank == len(plan.stages) - 1
+def usable(host: Host) -> int:
+    """Bytes a rank may take on a device."""
+    return max(0, int(host.memory_limit * (1 - HEADROOM)) - host.memory_used)
+
+
+def runtime(host: Host) -> int:
+    """Bytes of a rank before its first tensor; more where Metal has buffers of its own."""
+    return int(CONSTANTS.runtime_bytes) if chip(host.chip).known else RUNTIME
+
+
+def weights(spec: ModelSpec, start: int, end: int, t: int = 1) -> int:
+    """Bytes of weights one of `t` members holds of the layers `[start, end)`, with the embedding if they
+    are the first and the head if they are the last; neither is shared out."""
+    held = -(-sum(spec.layer_bytes[start:end]) // t)
+    first, last = start == 0, end == spec.layers
     if first:
         held += spec.embed_bytes
     # A tied head is the embedding; the last rank needs its own copy unless it is the first as well.
     if last and not (spec.tied and first):
-        held += spec.embed_bytes if spec.tied else spec.head_bytes
+        held += head(spec)
     return held
 
 
-def cache(spec: ModelSpec, plan: Plan, rank: int) -> int:
-    """Bytes of KV cache for the plan's context; a sliding window holds no more than itself."""
-    stage = plan.stages[rank]
-    return sum(
-        spec.kv_bytes[i] * min(plan.context, spec.windows[i] or plan.context)
-        for i in range(stage.start, stage.end)
-    )
+def head(spec: ModelSpec) -> int:
+    """Bytes of the output projection, which is the embedding again where they are tied."""
+    return spec.embed_bytes if spec.tied else spec.head_bytes
 
 
-def workspace(spec: ModelSpec, plan: Plan, rank: int) -> int:
+def cache(spec: ModelSpec, start: int, end: int, context: int, t: int = 1) -> int:
+    """Bytes of KV cache for `context` tokens; a sliding window holds no more than itself."""
+    held = sum(spec.kv_bytes[i] * min(context, spec.windows[i] or context) for i in range(start, end))
+    return held if spec.latent else -(-held // t)
+
+
+def workspace(spec: ModelSpec, context: int) -> int:
     """Bytes of float32 activations of one prefill chunk: hidden states some sixteen times over, the scores
-    of unfused attention (MLX on CPU makes them whole), and on the last rank the logits of one token."""
-    logits = 4 * spec.vocabulary if rank == len(plan.stages) - 1 else 0
-    return 16 * 4 * CHUNK * spec.hidden + 4 * CHUNK * plan.context * spec.heads + logits
+    of unfused attention (MLX on CPU makes them whole), and the logits of one token."""
+    return 16 * 4 * CHUNK * spec.hidden + 4 * CHUNK * context * spec.heads + 4 * spec.vocabulary
 
 
-def needed(spec: ModelSpec, plan: Plan, rank: int) -> int:
-    """Bytes the rank will take in all."""
-    return RUNTIME + weights(spec, plan, rank) + cache(spec, plan, rank) + workspace(spec, plan, rank)
+def footprint(spec: ModelSpec, stage: Stage, host: Host, context: int) -> Footprint:
+    """What the stage's rank on `host` takes."""
+    t = len(stage.devices)
+    return Footprint(
+        weights=weights(spec, stage.start, stage.end, t),
+        cache=cache(spec, stage.start, stage.end, context, t),
+        workspace=workspace(spec, context),
+        runtime=runtime(host),
+        usable=usable(host),
+    )

@@ -1,4 +1,4 @@
-"""The nouns of planning: which device runs which layers, in which order."""
+"""The nouns of planning: which device runs which layers, in which order, and how well that is to go."""
 
 from __future__ import annotations
 
@@ -7,19 +7,82 @@ from typing import Literal
 import msgspec
 
 Backend = Literal["sockets", "ring"]
+Confidence = Literal["measured", "links measured", "priors"]
 
 
-class Stage(msgspec.Struct, frozen=True):
-    """The contiguous layers `[start, end)` that one rank runs."""
+class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The contiguous layers `[start, end)` that one rank runs, or a tensor group of several together."""
 
     device: str
     start: int
     end: int
+    members: tuple[str, ...] = ()
+    """The other devices of a tensor group; each holds a share of every layer."""
 
     @property
     def layers(self) -> int:
         """How many layers the stage holds."""
         return self.end - self.start
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Every device of the stage."""
+        return (self.device, *self.members)
+
+
+class Footprint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rank takes of its device's memory, and what it may take. Bytes."""
+
+    weights: int
+    cache: int
+    workspace: int
+    runtime: int
+    usable: int
+
+    @property
+    def needed(self) -> int:
+        """Bytes in all."""
+        return self.weights + self.cache + self.workspace + self.runtime
+
+    @property
+    def free(self) -> int:
+        """Bytes left; negative where the rank does not fit."""
+        return self.usable - self.needed
+
+
+class StageForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a stage's share of one decoded token goes, in seconds, and its memory on every device."""
+
+    weights_s: float
+    cache_s: float
+    compute_s: float
+    launch_s: float
+    reduce_s: float
+    head_s: float
+    hop_s: float
+    """Handing over to the next stage; from the last stage, sending the token back to the first."""
+    memory: tuple[Footprint, ...]
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds the stage itself takes."""
+        parts = (self.weights_s, self.cache_s, self.compute_s, self.launch_s, self.reduce_s, self.head_s)
+        return sum(parts)
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """How a plan is to go, by the cost model."""
+
+    decode_tps: float
+    ttft_s: float
+    """Seconds to the first token of a prompt of `prompt` tokens."""
+    prompt: int
+    gap: float | None
+    """How far from the fastest plan this can be, as a share; 0 is proved fastest, None was not asked."""
+    confidence: Confidence
+    max_context: int
+    """The longest context these stages have memory for, at most the model's own."""
+    stages: tuple[StageForecast, ...]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,12 +97,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of KV cache each stage has room for."""
     backend: Backend
     why: tuple[str, ...] = ()
-    """Reasons for the choice, a sentence each."""
+    """Reasons for the choice, a sentence each, the most telling first."""
+    forecast: Forecast | None = None
+    obstacle: str = ""
+    """Why this plan cannot be launched; empty when it can."""
 
     @property
     def split(self) -> tuple[int, ...]:
         """Layers per rank, in rank order."""
         return tuple(stage.layers for stage in self.stages)
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """How a device did in a run: its own efficiency in place of the constants."""
+
+    eta_bw: float
+    overhead_scale: float
+    tokens: int
+    """Decoded tokens this rests on."""
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -49,6 +124,21 @@ class Host(msgspec.Struct, frozen=True):
     memory_limit: int
     """What a rank may use at most: the GPU working set on a Mac, RAM or a budget elsewhere."""
     memory_used: int = 0
+    chip: str = ""
+    """As the system names it, such as `Apple M4 Max`."""
+    cores: int = 0
+    tuning: Tuning | None = None
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True):
+    """A path between two hosts. `rtt_us` is a measured round trip; None leaves a prior for its kind."""
+
+    a: str
+    b: str
+    kind: str = "unknown"
+    rtt_us: float | None = None
+    rate: float | None = None
+    """Measured bytes/s."""
 
 
 class PlanError(ValueError):

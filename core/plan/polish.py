@@ -10,6 +10,8 @@ import numpy as np
 from core.plan.ranges import Limits, evaluate
 
 MOST_ROUNDS = 12
+REACH = 8
+"""Places within which a stage is moved, swapped or turned round."""
 
 
 def neighbours(limits: Limits, sequence: tuple[int, ...], *, lengths: range) -> Iterator[tuple[int, ...]]:
@@ -25,7 +27,7 @@ def neighbours(limits: Limits, sequence: tuple[int, ...], *, lengths: range) -> 
         for g in range(len(bits)):
             if g != sequence[i] and not int(bits[g]) & free:
                 yield (*sequence[:i], g, *sequence[i + 1 :])
-        for j in range(n):
+        for j in range(max(0, i - REACH), min(n, i + REACH + 1)):
             if j not in (i, i - 1):
                 yield (*rest[:j], sequence[i], *rest[j:])
     if n + 1 in lengths:
@@ -34,6 +36,8 @@ def neighbours(limits: Limits, sequence: tuple[int, ...], *, lengths: range) -> 
                 for i in range(n + 1):
                     yield (*sequence[:i], g, *sequence[i:])
     for i, j in combinations(range(n), 2):
+        if j - i > REACH:
+            continue
         swapped = list(sequence)
         swapped[i], swapped[j] = swapped[j], swapped[i]
         yield tuple(swapped)

@@ -1,7 +1,7 @@
 """What there is to plan: a model, devices, links, a request. The vocabulary of `exo-plan/1` documents.
 
 SI units throughout: bytes, seconds, bytes/s, FLOP/s. `core.plan.instance` reads these from documents,
-`core.plan.survey` makes them from a live cluster.
+`core.plan.setting` makes them from a live cluster.
 """
 
 from __future__ import annotations

@@ -1,45 +1,56 @@
-"""Choose which device runs which layers."""
+"""The plan for a model on a cluster: the planner's own, or the one a person asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from core.models.spec import ModelSpec
+from core.plan import memory
 from core.plan.check import check_cover
-from core.plan.memory import free, needed
-from core.plan.plan import Backend, Host, Plan, PlanError, Stage
+from core.plan.choose import choose, spread
+from core.plan.explain import as_stages, reasons
+from core.plan.forecast import Pricing
+from core.plan.plan import Backend, Host, Plan, PlanError, Stage, Wire
+from core.plan.remedy import shortage
+from core.plan.setting import NO_TENSOR, Setting
+from core.plan.solve import NoPlan
+from core.plan.tensor import best_group
 from core.text import size
+
+Mode = Literal["auto", "pipeline", "tensor"]
 
 
 def propose(
     spec: ModelSpec,
     hosts: Sequence[Host],
+    wires: Sequence[Wire],
     context: int,
     *,
     backend: Backend = "sockets",
-    why: Sequence[str] = (),
+    mode: Mode = "auto",
+    everywhere: bool = False,
+    notes: Sequence[str] = (),
 ) -> Plan:
-    """Layers in proportion to each device's free memory, moved where a share does not fit.
+    """The best plan at a context. `everywhere` spreads it over all devices that leave half the speed, as a
+    rehearsal does. `notes` are added to the reasons.
 
-    Raises PlanError when no split of this kind fits, with what is missing.
+    Raises PlanError when none fits, with what is missing and the smallest remedy.
     """
-    usable = [host for host in hosts if free(host) > 0]
-    if not usable:
-        raise PlanError("no device has memory free")
-    # Most memory first: the remainder of the rounding goes where there is room.
-    usable = sorted(usable, key=lambda host: (-free(host), host.id))[: spec.layers]
-    counts = _shares([free(host) for host in usable], spec.layers)
-    while True:
-        plan = _plan(spec, usable, counts, context, backend, why)
-        spare = [free(usable[i]) - needed(spec, plan, i) for i in range(len(usable))]
-        short = min(range(len(usable)), key=lambda i: spare[i])
-        if spare[short] >= 0:
-            return plan
-        room = max(range(len(usable)), key=lambda i: spare[i])
-        if counts[short] == 1 or spare[room] <= 0 or spare[room] < max(spec.layer_bytes):
-            raise PlanError(_shortage(spec, usable, context))
-        counts[short] -= 1
-        counts[room] += 1
+    setting = Setting(spec, hosts, wires, context)
+    problem = setting.problem()
+    if mode == "tensor":
+        stages = best_group(setting)
+        return _explained(setting, stages, backend, None, notes, obstacle=NO_TENSOR)
+    try:
+        if everywhere:
+            shares = [max(1.0, device.mem - problem.constants.runtime_bytes) for device in problem.devices]
+            spans = spread(problem, shares)
+            return _explained(setting, as_stages(spans), backend, None, notes)
+        choice = choose(problem)
+    except NoPlan:
+        raise PlanError(shortage(spec, hosts, wires, context)) from None
+    return _explained(setting, as_stages(choice.spans), backend, choice.gap, notes)
 
 
 def split(
@@ -48,8 +59,9 @@ def split(
     counts: Sequence[int],
     context: int,
     *,
+    wires: Sequence[Wire] = (),
     backend: Backend = "sockets",
-    why: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Plan:
     """The plan a person asked for: `counts[i]` layers on `hosts[i]`.
 
@@ -57,61 +69,44 @@ def split(
     """
     if len(counts) != len(hosts):
         raise PlanError(f"the split names {len(counts)} stages for {len(hosts)} devices")
+    if len({host.id for host in hosts}) < len(hosts):
+        raise PlanError("the split names a device twice")
     if sum(counts) != spec.layers:
         named = "+".join(map(str, counts))
         raise PlanError(f"the split {named} is {sum(counts)} layers; {spec.name} has {spec.layers}")
-    plan = _plan(spec, hosts, counts, context, backend, why)
-    check_cover([(stage.start, stage.end) for stage in plan.stages], spec.layers)
-    for rank, host in enumerate(hosts):
-        missing = needed(spec, plan, rank) - free(host)
-        if missing > 0:
-            raise PlanError(
-                f"{host.id} is {size(missing)} short of memory for layers "
-                f"{plan.stages[rank].start} to {plan.stages[rank].end - 1} at context {context}"
-            )
-    return plan
-
-
-def _shares(weights: Sequence[int], layers: int) -> list[int]:
-    """`layers` in proportion to `weights`, at least one each (largest remainder)."""
-    total = sum(weights)
-    exact = [layers * weight / total for weight in weights]
-    counts = [max(1, int(share)) for share in exact]
-    while sum(counts) < layers:
-        counts[max(range(len(counts)), key=lambda i: exact[i] - counts[i])] += 1
-    while sum(counts) > layers:
-        counts[max(range(len(counts)), key=lambda i: (counts[i] > 1, counts[i] - exact[i]))] -= 1
-    return counts
-
-
-def _plan(
-    spec: ModelSpec,
-    hosts: Sequence[Host],
-    counts: Sequence[int],
-    context: int,
-    backend: Backend,
-    why: Sequence[str],
-) -> Plan:
-    start = 0
     stages: list[Stage] = []
+    start = 0
     for host, count in zip(hosts, counts, strict=True):
         stages.append(Stage(host.id, start, start + count))
         start += count
+    check_cover([(stage.start, stage.end) for stage in stages], spec.layers)
+    for stage, host in zip(stages, hosts, strict=True):
+        missing = -memory.footprint(spec, stage, host, context).free
+        if missing > 0:
+            raise PlanError(
+                f"{host.id} is {size(missing)} short of memory for layers "
+                f"{stage.start} to {stage.end - 1} at context {context}"
+            )
+    setting = Setting(spec, hosts, wires, context)
+    return _explained(setting, stages, backend, None, ("the split asked for", *notes))
+
+
+def _explained(
+    setting: Setting,
+    stages: Sequence[Stage],
+    backend: Backend,
+    gap: float | None,
+    notes: Sequence[str],
+    obstacle: str = "",
+) -> Plan:
+    forecast = Pricing(setting).forecast(stages, gap)
     return Plan(
-        model=spec.name,
-        layers=spec.layers,
+        model=setting.spec.name,
+        layers=setting.spec.layers,
         stages=tuple(stages),
-        context=context,
+        context=setting.context,
         backend=backend,
-        why=tuple(why),
-    )
-
-
-def _shortage(spec: ModelSpec, hosts: Sequence[Host], context: int) -> str:
-    total = sum(free(host) for host in hosts)
-    alone = _plan(spec, hosts[:1], [spec.layers], context, "sockets", ())
-    want = needed(spec, alone, 0)
-    return (
-        f"{spec.name} at context {context} needs about {size(want)} and the {len(hosts)} devices have "
-        f"{size(total)} free; take a shorter context or add memory"
+        why=(*reasons(setting, stages, forecast), *notes),
+        forecast=forecast,
+        obstacle=obstacle,
     )

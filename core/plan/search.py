@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from core.plan.bound import Bound
 from core.plan.cost import Costs, Floats, Ints
 from core.plan.ranges import Limits, alone
+
+Aim = Literal["fastest", "shortest", "every"]
 
 IMPROVEMENT = 1e-9
 """Relative gain below which a plan does not count as better."""
@@ -83,14 +86,16 @@ class Search:
             dtype=np.int64,
         )
 
-    def run(self, cutoff: float, width: int, most: int, *, each_length: bool = False) -> Found:
-        """The best plan of at least two stages and at most `most` that takes under `cutoff` seconds; with
-        `each_length` the best of each length below the cutoff, also where a shorter one is faster."""
+    def run(self, cutoff: float, width: int, most: int, aim: Aim = "fastest") -> Found:
+        """The best plan of at least two stages and at most `most` that takes under `cutoff` seconds: the
+        fastest, or in `by_length` the fastest of the shortest length below the cutoff, or of every length."""
         found = Found(bound=cutoff)
         levels = [self._opening(found, cutoff, width)]
         while len(levels[-1].first) and len(levels) < most:
             level = self._next(levels, found, cutoff)
-            if not each_length:
+            if aim == "shortest" and found.by_length:
+                break
+            if aim == "fastest":
                 cutoff = min(cutoff, found.total * (1 - IMPROVEMENT))
             levels.append(self._narrow(level, found, cutoff, width))
         found.bound = min(found.bound, found.total)

@@ -19,15 +19,19 @@ from core.plan.plan import PlanError
 from core.plan.polish import polish
 from core.plan.problem import Problem, Span
 from core.plan.ranges import Limits, cut
-from core.plan.search import IMPROVEMENT, Found, Search, single, twins
+from core.plan.search import IMPROVEMENT, Aim, Found, Search, single, twins
 
 EXACT_DEVICES = 12
 """Pipelines of so many devices are searched to the end, whatever it takes."""
 EXACT_DEVICES_HYBRID = 8
 """The same with tensor groups as stages."""
 FIRST_WIDTH = 24
-WORK = 5e6
-"""Numbers a level of a search cut short may hold: about 0.1 s a level."""
+SIDE_WIDTH = 200
+"""Width of searches that need no proof."""
+ENOUGH = 0.003
+"""Gap at which a search that need not be exact ends."""
+WORK = 1e6
+"""Numbers a level of a search cut short may hold: some 20 ms a level."""
 
 
 @dataclass(frozen=True)
@@ -69,52 +73,51 @@ class Solver:
         plain = caps.hybrid or len(whole.groups) == len(alone)
         self.costs = whole if plain else Costs(problem, whole.work, alone)
         hybrid = len(self.costs.groups) > len(alone)
-        exact = len(alone) <= (EXACT_DEVICES_HYBRID if hybrid else EXACT_DEVICES)
+        self.exact = len(alone) <= (EXACT_DEVICES_HYBRID if hybrid else EXACT_DEVICES)
         cells = (self.costs.depth + 1) * len(self.costs.groups)
-        self.width = 1 << 40 if exact else max(FIRST_WIDTH, int(WORK / cells))
+        self.enough = IMPROVEMENT if self.exact else ENOUGH
+        self.width = 1 << 40 if self.exact else max(FIRST_WIDTH, int(WORK / cells))
         self.most = min(caps.max_stages or len(alone), len(alone), self.costs.depth)
         self._earlier = twins(self.costs)
         self._prices: Floats | None = None
 
-    def least_total(
-        self, cutoff: float = np.inf, slowest: float = np.inf, least: int = 1
-    ) -> tuple[Costs, Found]:
+    def least_total(self, cutoff: float = np.inf, slowest: float = np.inf) -> tuple[Costs, Found]:
         """The plan of least total below `cutoff`, and the bound on all of them."""
-        total, alone = single(Limits(self.whole, slowest, least))
+        total, alone = single(Limits(self.whole, slowest))
         if total >= cutoff:
             total, alone = np.inf, ()
         if self.most == 1:
             return self.whole, Found(total, alone, min(total, cutoff))
-        limits = Limits(self.costs, slowest, least)
+        limits = Limits(self.costs, slowest)
         bound = Bound(limits, self._prices)
         search = Search(limits, bound, earlier=self._earlier)
-        target = min(cutoff, total)
-        found = search.run(target, FIRST_WIDTH, self.most)
-        if found.sequence:
-            # One stage is for `single`: the search minds the way back, which one stage has not.
-            best = polish(limits, found.sequence, found.total, lengths=range(2, self.most + 1))
-            found.total, found.sequence = best
-            target = min(target, found.total)
+        found = search.run(min(cutoff, total), FIRST_WIDTH, self.most)
+        target = min(cutoff, total, found.total)
         if np.isfinite(target) and found.bound < target and self._prices is None:
             bound.improve(target)
             self._prices = bound.prices
-        if found.bound < target * (1 - IMPROVEMENT):
-            again = search.run(target, self.width, self.most)
-            if again.total < found.total:
-                found.total, found.sequence = again.total, again.sequence
-            found.bound = again.bound
+            if not self.exact:
+                _take(found, search.run(target, FIRST_WIDTH, self.most))
+        # One stage is for `single`: the search minds the way back, which one stage has not.
+        if found.bound < min(target, found.total) * (1 - self.enough) and found.sequence:
+            lengths = range(2, self.most + 1)
+            found.total, found.sequence = polish(limits, found.sequence, found.total, lengths=lengths)
+        target = min(target, found.total)
+        if found.bound < target * (1 - self.enough):
+            _take(found, search.run(target, self.width, self.most))
         if total <= found.total:
             return self.whole, Found(total, alone, min(total, found.bound))
         return self.costs, found
 
-    def each_length(
-        self, cutoff: float, most: int, least: int = 1
+    def by_length(
+        self, cutoff: float, most: int, aim: Aim, *, least: int = 1
     ) -> dict[int, tuple[float, tuple[int, ...]]]:
-        """The best pipeline of each number of stages from 2 to `most` that takes under `cutoff` seconds."""
+        """The best pipelines, by their number of stages from 2 to `most`, that take under `cutoff` seconds:
+        the shortest ones, or those of every length. Not proved."""
         limits = Limits(self.costs, least=least)
         bound = Bound(limits, self._prices)
         search = Search(limits, bound, earlier=self._earlier)
-        found = search.run(cutoff, self.width, min(most, self.most), each_length=True)
+        found = search.run(cutoff, SIDE_WIDTH, min(most, self.most), aim)
         return found.by_length
 
     def least_bottleneck(self) -> float:
@@ -139,6 +142,13 @@ class Solver:
             middle = (low + high) / 2
             low, high = (low, middle) if holds(middle) else (middle, high)
         return low
+
+
+def _take(found: Found, again: Found) -> None:
+    """Keep the better of two searches' plans and bounds."""
+    if again.total < found.total:
+        found.total, found.sequence = again.total, again.sequence
+    found.bound = min(found.total, max(found.bound, again.bound))
 
 
 def solve(problem: Problem) -> Solution:

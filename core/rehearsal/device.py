@@ -186,7 +186,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     role = msgspec.json.decode(await reader.readline(), type=Role)
-    Path(role.folder).mkdir(parents=True, exist_ok=True)
+    Path(role.folder).mkdir()
     os.chdir(role.folder)  # where SFTP and sessions start
     device = Device(role)
     watching = asyncio.create_task(device.watch_budget())

@@ -30,9 +30,10 @@ class RehearsalError(Exception):
 
 class _Member(msgspec.Struct):
     name: str
-    port: int
     folder: Path
     child: asyncio.subprocess.Process
+    port: int = 0
+    """Where it listens, once it is up."""
 
 
 def _new_key(path: Path) -> asyncssh.SSHKey:
@@ -60,7 +61,10 @@ class Rehearsal:
         _new_key(self._folder / "user_key")
         names = [f"demo-{chr(ord('a') + i)}" for i in range(self._count)]
         try:
-            await asyncio.gather(*(self._raise(name, i) for i, name in enumerate(names)))
+            raising = (self._raise(name, i) for i, name in enumerate(names))
+            for failure in await asyncio.gather(*raising, return_exceptions=True):
+                if failure is not None:
+                    raise failure
         except (OSError, RehearsalError) as error:
             await self.close()
             raise RehearsalError(f"the rehearsal did not start: {error}") from None
@@ -84,15 +88,16 @@ class Rehearsal:
             start_new_session=True,
         )  # fmt: skip
         log.close()
+        # From here on `close` ends it, however far it has come.
+        member = self._members[name] = _Member(name, self._folder / name, child)
         assert child.stdin and child.stdout
         child.stdin.write(msgspec.json.encode(role) + b"\n")
         line = await child.stdout.readline()
         if not line:
             *_, last = ["it said nothing", *(self._folder / f"{name}.log").read_text().splitlines()]
             raise RehearsalError(f"{name}: {clean_line(last)}")
-        port = msgspec.json.decode(line, type=dict[str, int])["port"]
-        self._members[name] = _Member(name, port, self._folder / name, child)
-        self.keys.pin("127.0.0.1", port, key)
+        member.port = msgspec.json.decode(line, type=dict[str, int])["port"]
+        self.keys.pin("127.0.0.1", member.port, key)
 
     def target(self, port: int) -> Target:
         """How to reach the device that announced `port`."""

@@ -85,8 +85,8 @@ class CommandLine:
         """What lives of all the commands started, with `word` in its command line."""
         found = []
         for process in psutil.process_iter():
-            # A zombie has no environment left, and is not alive.
             with contextlib.suppress(psutil.Error, OSError):
+                # A zombie has no environment left, and is not alive.
                 if process.environ().get(MARK) == self._mark and word in " ".join(process.cmdline()):
                     found.append(process)
         return found

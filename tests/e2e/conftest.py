@@ -1,4 +1,4 @@
-"""Models made once a session, what one process says of them, and a command line with nothing of the user's."""
+"""Models made once a session, what one process says of them, and a command line of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +14,9 @@ import pytest
 
 from core.models import demo
 from tests.e2e import one_process
+from tests.e2e.adverts import Adverts
 from tests.e2e.commandline import CommandLine
+from tests.e2e.processes import AGENT, SERVER, WORKER, below
 from tests.tiny_models import build
 
 PROMPT = "Why is the sky blue?"
@@ -64,3 +66,16 @@ def exo(home: Path, tmp_path: Path) -> Iterator[CommandLine]:
     made = CommandLine({"HOME": str(home), "EXO_TUI_CACHE": str(home / "cache")}, tmp_path)
     yield made
     made.leaves_nothing()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    yield
+    assert not below(AGENT, SERVER, WORKER)
+
+
+@pytest.fixture
+async def adverts() -> AsyncIterator[Adverts]:
+    """What is announced while the test runs."""
+    async with Adverts() as heard:
+        yield heard

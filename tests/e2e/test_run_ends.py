@@ -5,58 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 
 import psutil
 import pytest
-from zeroconf import ServiceStateChange
-from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from core.peers.adverts import OWN
+from tests.e2e.processes import AGENT, GUARD, SERVER, WORKER
 from tests.e2e.until import LIMIT_S, soon, until
 
 PROMISED_S = 10.0
 """After `kill -9` of the console nothing is alive any more."""
 LONG = 4000  # tokens: more than a test waits for
-SERVICE = f"{OWN}.local."
-GUARD, SERVER, AGENT = "guard.py", "core.rehearsal.device", "-c import os,struct"
-
-
-class Adverts:
-    """Ports announced on loopback, as any program hears them."""
-
-    def __init__(self) -> None:
-        self.ports: dict[str, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Adverts:
-        self._zeroconf = AsyncZeroconf(["127.0.0.1"])
-        self._browser = AsyncServiceBrowser(self._zeroconf.zeroconf, SERVICE, handlers=[self._heard])
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._browser.async_cancel()
-        await asyncio.gather(*self._tasks)
-        await self._zeroconf.async_close()
-
-    def _heard(self, zeroconf, service_type, name, state_change) -> None:
-        if state_change is ServiceStateChange.Removed:
-            self.ports.pop(name, None)
-            return
-        task = asyncio.create_task(self._resolve(zeroconf, name))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _resolve(self, zeroconf, name: str) -> None:
-        info = AsyncServiceInfo(SERVICE, name)
-        if await info.async_request(zeroconf, 3000) and info.port:
-            self.ports[name] = info.port
-
-
-@pytest.fixture
-async def adverts() -> AsyncIterator[Adverts]:
-    async with Adverts() as heard:
-        yield heard
 
 
 def _ports(servers: list[psutil.Process]) -> set[int]:
@@ -74,7 +32,7 @@ def _is_at_work(process, exo, workers: int, servers: int) -> None:
     """Wait for the first words, and see that everything this test is about is there."""
     assert process.stdout.read(1), process.stderr.read()
     assert len(exo.alive(GUARD)) == workers
-    assert len(exo.alive("worker")) >= 2 * workers  # the guards, and whom they guard
+    assert len(exo.alive(WORKER)) >= 2 * workers  # the guards, and whom they guard
     assert len(exo.alive(SERVER)) == servers
     assert len(exo.alive(AGENT)) == workers
 
@@ -116,7 +74,7 @@ def test_a_console_that_hangs_loses_its_workers_when_the_lease_is_over(exo, tiny
     with _answering(exo, tiny("llama")) as process:
         _is_at_work(process, exo, 1, 0)
         process.send_signal(signal.SIGSTOP)
-        until(lambda: not exo.alive("worker"), "no worker left alive")
+        until(lambda: not exo.alive(WORKER), "no worker left alive")
 
 
 @pytest.mark.parametrize("local", [False, True], ids=["rehearsal", "local"])
@@ -131,7 +89,7 @@ def test_control_c_in_mid_answer_exits_130_and_leaves_nothing(local, exo, tiny) 
     assert not list(exo.scratch.iterdir())
 
 
-@pytest.mark.parametrize("so_far", [SERVER, AGENT, GUARD])
+@pytest.mark.parametrize("so_far", [SERVER, AGENT, GUARD], ids=["servers", "agents", "workers"])
 def test_control_c_on_the_way_up_exits_130_and_leaves_nothing(so_far, exo, tiny) -> None:
     with _answering(exo, tiny("llama"), "--demo-devices", 2, "--split", "4,2") as process:
         until(lambda: exo.alive(so_far), so_far)

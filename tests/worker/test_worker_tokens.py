@@ -45,7 +45,7 @@ async def _proves(ranks) -> None:
     assert len({one["digest"] for one in held}) == len(held)
     for one in ranks.ranks:
         # Ranks to the right hear of an answer's end after it is given.
-        await one.until(lambda _: len(one.named("timed")) == 3)
+        await one.until(lambda _, one=one: len(one.named("timed")) == 3)
         timed = one.named("timed")
         assert timed[0]["steps"] >= 40
         assert timed[0]["compute_s"] > 0

@@ -44,7 +44,8 @@ def plan_rows(state: ClusterState, width: int) -> list[Content]:
     about = f"  {plan.model} · {plan.layers} layers · {plan.backend} · context {plan.context}"
     rows = [line(("Plan", "bold $text-accent"), (about, "$muted"), width=width)]
     rows += [_labels(state, plan, width), _cells(plan, run.ranks if run else (), width)]
-    for why in plan.why:
+    # While it runs the ranks matter more than why they are where they are.
+    for why in plan.why[:1] if run else plan.why:
         rows += [row.stylize("$muted") for row in Content(why).wrap(max(1, width))]
     return rows
 

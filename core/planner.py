@@ -1,0 +1,204 @@
+"""Keeps the plan fit for the cluster: plans when what matters has changed, away from the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from pathlib import Path
+
+import msgspec
+
+from core import events as ev
+from core.bus import Bus
+from core.models.spec import ModelSpec
+from core.plan.calibrate import WORTH, Timing, gain, learn
+from core.plan.plan import Host, Plan, PlanError, Tuning, Wire
+from core.plan.setting import Setting
+from core.state import ClusterState
+from core.wish import Wish
+
+FLOOR_US = 2_000.0
+"""Round trips below this differ by less than a hand-over costs anyway."""
+
+
+def hosts(state: ClusterState, tunings: dict[str, Tuning] | None = None) -> list[Host]:
+    """The devices a plan may use now, by name."""
+    tuned = tunings or {}
+    return [
+        Host(
+            device.id,
+            device.sample.memory_limit,
+            device.sample.memory_used,
+            chip=device.facts.chip if device.facts else "",
+            cores=device.facts.cores if device.facts else 0,
+            tuning=tuned.get(device.id),
+        )
+        for device in sorted(state.devices.values(), key=lambda device: device.id)
+        if device.status == "ready" and device.sample is not None
+    ]
+
+
+def wires(state: ClusterState) -> list[Wire]:
+    """The links whose last burst was answered."""
+    return [
+        Wire(a=link.source, b=link.target, kind=link.last.kind, rtt_us=link.last.p50_us)
+        for link in state.links.values()
+        if link.last is not None and not link.failure
+    ]
+
+
+def circumstances(state: ClusterState) -> frozenset[object]:
+    """What a plan depends on, coarsely: it changes only when another plan may come of it. A link counts by
+    how many times four its round trip exceeds the floor."""
+    devices = {
+        (device.id, device.sample.memory_limit)
+        for device in state.devices.values()
+        if device.status == "ready" and device.sample is not None
+    }
+    names = {name for name, _ in devices}
+    links = {
+        (wire.a, wire.b, math.ceil(math.log(max(1.0, (wire.rtt_us or 0) / FLOOR_US), 4)))
+        for wire in wires(state)
+        if wire.a in names and wire.b in names
+    }
+    return frozenset(devices | links)
+
+
+class Planner:
+    """Listens to the bus and publishes plans. Call `consider` for every event, inside a running loop.
+
+    What runs teach about devices is kept in `memory` where there is one, else until the console closes.
+    """
+
+    def __init__(self, bus: Bus, spec: ModelSpec, wish: Wish, memory: Path | None = None) -> None:
+        self._bus = bus
+        self._spec = spec
+        self._wish = wish
+        self._planned_for: frozenset[object] = frozenset()
+        self._task: asyncio.Task[None] | None = None
+        self._comparing: asyncio.Task[None] | None = None
+        self._memory = memory
+        self._tunings = _recall(memory)
+        self._learnt: set[str] = set()
+        """Requests that have taught all they can."""
+
+    def consider(self, event: ev.AnyEvent) -> None:
+        """Plan again when the circumstances have changed and no run depends on the plan."""
+        if isinstance(event, ev.RankTimed | ev.RequestDone):
+            self._learn(event.request)
+        telling = ev.DeviceSeen | ev.DeviceSample | ev.LinkMeasured | ev.LinkFailed | ev.RunStopped
+        if isinstance(event, telling) and self._stale() and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._follow())
+
+    async def settled(self) -> None:
+        """Return once the plan is the one for the cluster as it is."""
+        while self._stale() or (self._task is not None and not self._task.done()):
+            if self._task is None or self._task.done():
+                self._task = asyncio.create_task(self._follow())
+            await asyncio.shield(self._task)
+
+    def _stale(self) -> bool:
+        state = self._bus.state
+        live = state.run is not None and state.run.live
+        return not live and circumstances(state) != self._planned_for
+
+    async def _follow(self) -> None:
+        """Plan until nothing has changed while planning."""
+        while self._stale():
+            state = self._bus.state
+            self._planned_for = circumstances(state)
+            try:
+                plan = await asyncio.to_thread(self._make, state)
+                event = ev.PlanChosen(t=time.time(), plan=plan)
+            except PlanError as error:
+                event = ev.PlanFailed(t=time.time(), reason=str(error))
+            if self._bus.state.run is not None and self._bus.state.run.live:
+                # The run was started on the plan before; what comes of this one is asked for after it.
+                self._planned_for = frozenset()
+                return
+            self._bus.publish(event)
+
+    def _make(self, state: ClusterState) -> Plan:
+        return self._wish.plan(self._spec, hosts(state, self._tunings), wires(state))
+
+    def _learn(self, name: str) -> None:
+        """Refit devices to a finished request, once every rank has said where its time went."""
+        state = self._bus.state
+        request, run = state.requests.get(name), state.run
+        if request is None or run is None or request.done is None or name in self._learnt:
+            return
+        if len(request.ranks) < len(run.ranks) or request.done.why not in ("stop", "length"):
+            return
+        self._learnt.add(name)
+        done = request.done
+        timings = {
+            rank: Timing(
+                busy_s=timed.compute_s,
+                steps=timed.steps,
+                prompt=max(0, done.prompt_tokens - done.reused_tokens),
+                tokens=done.tokens,
+            )
+            for rank, timed in request.ranks.items()
+        }
+        try:
+            setting = Setting(self._spec, hosts(state, self._tunings), wires(state), run.plan.context)
+            lessons = learn(setting, run.plan.stages, timings)
+        except (PlanError, KeyError):  # a device of the run is gone
+            return
+        for lesson in lessons:
+            self._tunings[lesson.device] = lesson.tuning
+            self._say(
+                lesson.device,
+                f"{lesson.measured_s * 1e3:.1f} ms a token for its layers, {lesson.predicted_s * 1e3:.1f} "
+                "predicted; plans now reckon with that",
+            )
+        if lessons:
+            _keep(self._memory, self._tunings)
+            self._comparing = asyncio.create_task(self._compare())
+
+    async def _compare(self) -> None:
+        """Say so if a plan made with what was learnt would be worth a restart."""
+        state = self._bus.state
+        if state.run is None or not state.run.live:
+            return
+        try:
+            plan = await asyncio.to_thread(self._make, state)
+            setting = Setting(self._spec, hosts(state, self._tunings), wires(state), plan.context)
+            faster = gain(setting, state.run.plan.stages, plan.stages)
+        except (PlanError, KeyError):
+            return
+        if faster > WORTH:
+            split = "/".join(f"{stage.device} {stage.layers}" for stage in plan.stages)
+            self._say(
+                "plan", f"by these measurements {split} would be {faster:.0%} faster; relaunch to take it"
+            )
+        # A launch after this run takes the new plan.
+        self._planned_for = frozenset()
+
+    def _say(self, subject: str, text: str) -> None:
+        self._bus.publish(ev.Alert(t=time.time(), level="info", subject=subject, text=text))
+
+    async def close(self) -> None:
+        """End planning."""
+        for task in (self._task, self._comparing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+def _recall(memory: Path | None) -> dict[str, Tuning]:
+    """What was learnt before; nothing where the file is missing or not ours."""
+    try:
+        return msgspec.json.decode(memory.read_bytes(), type=dict[str, Tuning]) if memory else {}
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+
+
+def _keep(memory: Path | None, tunings: dict[str, Tuning]) -> None:
+    if memory is not None:
+        # Losing it costs a rerun of fifty tokens; no answer may fail over it.
+        with contextlib.suppress(OSError):
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            memory.write_bytes(msgspec.json.encode(tunings))
