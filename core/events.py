@@ -289,6 +289,8 @@ class TokensStreamed(Event, frozen=True, kw_only=True):
     request: str
     ids: tuple[int, ...]
     text: str
+    raw: str = ""
+    """As the model wrote it, where `text` is not the same. For programs: no screen may show it."""
     thought: str = ""
     """Text, too, but of the model's reasoning, where the request wants it told apart."""
     calls: tuple[ToolCall, ...] = ()

@@ -12,7 +12,7 @@ from core import events as ev
 from core.bus import Bus
 from core.request import Prompt, Sampling, Source
 
-WAITING = 1024
+WAITING = 512
 """Pieces of an answer kept for a client that does not take them; then it gets no more."""
 
 

@@ -77,8 +77,9 @@ class ChatForm:
 
     def piece(self, event: ev.TokensStreamed) -> list[Document]:
         delta: Document = {}
-        if event.text or event.logprobs is not None:
-            delta["content"] = event.text
+        text = _text(event)
+        if text or event.logprobs is not None:
+            delta["content"] = text
         if event.thought:
             delta["reasoning_content"] = event.thought
         if event.calls:
@@ -94,7 +95,7 @@ class ChatForm:
         return self._paper.sheet("chat.completion.chunk", [], usage=usage(done))
 
     def whole(self, pieces: Sequence[ev.TokensStreamed], done: ev.RequestDone) -> Document:
-        text, thought = "".join(one.text for one in pieces), "".join(one.thought for one in pieces)
+        text, thought = "".join(map(_text, pieces)), "".join(one.thought for one in pieces)
         calls = [call for one in pieces for _, call in self._called(one.calls)]
         message: Document = {"role": "assistant", "content": text if text or not calls else None}
         if thought:
@@ -144,9 +145,10 @@ class TextForm:
 
     def piece(self, event: ev.TokensStreamed) -> list[Document]:
         logprobs = self._logprobs([event])
-        if not event.text and logprobs is None:
+        text = _text(event)
+        if not text and logprobs is None:
             return []
-        return [self._paper.sheet("text_completion", self._choice(event.text, logprobs))]
+        return [self._paper.sheet("text_completion", self._choice(text, logprobs))]
 
     def closing(self, done: ev.RequestDone) -> Document:
         return self._paper.sheet("text_completion", self._choice("", finish=done.why))
@@ -155,7 +157,7 @@ class TextForm:
         return self._paper.sheet("text_completion", [], usage=usage(done))
 
     def whole(self, pieces: Sequence[ev.TokensStreamed], done: ev.RequestDone) -> Document:
-        choices = self._choice("".join(one.text for one in pieces), self._logprobs(pieces), done.why)
+        choices = self._choice("".join(map(_text, pieces)), self._logprobs(pieces), done.why)
         return self._paper.sheet("text_completion", choices, usage=usage(done))
 
     def _logprobs(self, pieces: Sequence[ev.TokensStreamed]) -> Document | None:
@@ -175,6 +177,10 @@ class TextForm:
             told["text_offset"].append(self._length)
             self._length += len(chosen.text)
         return told if told["tokens"] else None
+
+
+def _text(event: ev.TokensStreamed) -> str:
+    return event.raw or event.text
 
 
 def _chat_logprob(logprobs: Sequence[ev.Likely]) -> Document:

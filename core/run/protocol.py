@@ -68,6 +68,7 @@ class Tokens(Said, frozen=True):
     request: str = msgspec.field(name="id")
     ids: tuple[int, ...]
     text: str = ""
+    raw: str = ""
     thought: str = ""
     calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[Likely, ...] | None = None
@@ -117,7 +118,10 @@ def decode(line: bytes) -> Line:
         said = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a worker's line ({clean_line(str(error))})") from None
-    return _cleaned(said)
+    cleaned = _cleaned(said)
+    if isinstance(said, Tokens):
+        return replace(cleaned, raw=said.text if cleaned.text != said.text else "")
+    return cleaned
 
 
 def _cleaned(value: Any) -> Any:

@@ -33,15 +33,15 @@ class Parts:
         """The parts that were held back in case a marker came."""
         self._state, rest, name = TextStateMachine.flush(self._state)
         told = self._sorted([(name, rest)])
-        if self._call:
-            _join(told, self._parsed())
+        if name == "tool":  # some models mark no end, and some answers are cut
+            _join(told, self._parsed(""))
         return told
 
     def _sorted(self, segments: list[tuple[str | None, str]]) -> dict[str, Any]:
         told: dict[str, Any] = {"text": ""}
         for name, text in segments:
             if self._was == "tool" and name != "tool":
-                _join(told, self._parsed())
+                _join(told, self._parsed(self._tokenizer.tool_call_end))
             if name == "tool":
                 self._call += text
             else:
@@ -49,11 +49,11 @@ class Parts:
             self._was = name
         return told
 
-    def _parsed(self) -> dict[str, Any]:
-        """The calls in what has been gathered, and what was no call."""
+    def _parsed(self, end: str) -> dict[str, Any]:
+        """The calls in what has been gathered before the marker `end`; or the text of it."""
         call, self._call = self._call, ""
         tokenizer = self._tokenizer
-        as_text = {"text": f"{tokenizer.tool_call_start}{call}{tokenizer.tool_call_end}"}
+        as_text = {"text": f"{tokenizer.tool_call_start}{call}{end}"}
         if not self._tools:
             return as_text
         try:
