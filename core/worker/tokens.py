@@ -25,27 +25,31 @@ class Tokens:
         self.eos: frozenset[int] = frozenset(self._tokenizer.eos_token_ids)
         inner = config.get("text_config") or config
         self._vocabulary = int(inner.get("vocab_size") or len(self._tokenizer))
+        self._longest = max(map(len, self._tokenizer.get_vocab()))
 
-    def prompt(self, request: dict[str, Any]) -> list[int]:
+    def prompt(self, request: dict[str, Any], context: int) -> list[int]:
         """Ids of a request's `tokens`, `messages` or `prompt`, then its `resume` (an answer begun earlier).
 
-        Raises PromptError.
+        Fewer than `context`, unless that is 0. Raises PromptError.
         """
         try:
-            ids = [int(one) for one in self._ids(request)] + [int(one) for one in request.get("resume") or []]
+            ids = [int(one) for one in self._ids(request, context)]
+            ids += [int(one) for one in request.get("resume") or []]
         except PromptError:
             raise
         except Exception as error:  # a chat template is a program of the model's and may raise anything
             raise PromptError(f"{type(error).__name__}: {error}") from error
         if not ids:
             raise PromptError("the prompt is empty")
+        if context and len(ids) >= context:
+            raise PromptError(f"the prompt is {len(ids)} tokens; the context is {context}")
         # An id beyond the model's is no error to MLX, which reads whatever memory is there.
         for one in (*ids, *map(int, request.get("logit_bias") or ())):
             if not 0 <= one < self._vocabulary:
                 raise PromptError(f"the model has no token {one}: its ids end at {self._vocabulary - 1}")
         return ids
 
-    def _ids(self, request: dict[str, Any]) -> list[int]:
+    def _ids(self, request: dict[str, Any], context: int) -> list[int]:
         tokenizer = self._tokenizer
         if request.get("tokens") is not None:
             return request["tokens"]
@@ -56,9 +60,17 @@ class Tokens:
             if tools and not tokenizer.has_tool_calling:
                 raise PromptError("this model calls no tools, as far as mlx_lm knows")
             asked = {"tools": tools} if tools else {}
-            return tokenizer.apply_chat_template(request["messages"], add_generation_prompt=True, **asked)
-        text = request.get("prompt") or ""
-        special = tokenizer.bos_token is None or not text.startswith(tokenizer.bos_token)
+            text = tokenizer.apply_chat_template(
+                request["messages"], tokenize=False, add_generation_prompt=True, **asked
+            )
+            special = False
+        else:
+            text = request.get("prompt") or ""
+            special = tokenizer.bos_token is None or not text.startswith(tokenizer.bos_token)
+        # A text so long is not worth the seconds that its tokens take.
+        if context and len(text) > context * self._longest:
+            least = len(text) // self._longest
+            raise PromptError(f"the prompt is over {least} tokens; the context is {context}")
         return tokenizer.encode(text, add_special_tokens=special)
 
     def name(self, token: int) -> str:
