@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from core.events import AnyEvent
@@ -17,6 +18,8 @@ class Bus:
     def __init__(self, state: ClusterState | None = None) -> None:
         self.state = state or ClusterState()
         self._listeners: list[Listener] = []
+        self._waiting: deque[AnyEvent] = deque()
+        self._passing = False
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event from now on; returns what ends it."""
@@ -24,10 +27,22 @@ class Bus:
         return lambda: self._listeners.remove(listener)
 
     def publish(self, event: AnyEvent) -> None:
-        """Fold `event` into the state and pass it on."""
-        self.state = apply(self.state, event)
-        for listener in tuple(self._listeners):
-            listener(event)
+        """Fold `event` into the state and pass it on.
+
+        What a listener publishes meanwhile comes after: all listeners hear all events in one order.
+        """
+        self._waiting.append(event)
+        if self._passing:
+            return
+        self._passing = True
+        try:
+            while self._waiting:
+                event = self._waiting.popleft()
+                self.state = apply(self.state, event)
+                for listener in tuple(self._listeners):
+                    listener(event)
+        finally:
+            self._passing = False
 
     def reset(self, state: ClusterState) -> None:
         """Jump to another state, as stepping back in a recording does; listeners see it in `state`."""

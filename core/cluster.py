@@ -34,7 +34,7 @@ from core.wish import Wish
 QUEUE = 64
 """Requests that may wait or run at a time; the next one is refused."""
 
-QUIET_S = 6.0
+QUIET_S = 2.0
 """Without any peer after so long, the likely cause is said."""
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate
-from core.plan.plan import Plan
+from core.plan.plan import Plan, Tuning
 from core.request import Source
 
 DeviceStatus = Literal["connecting", "untrusted", "ready", "refused", "lost"]
@@ -106,6 +106,13 @@ class DeviceSample(Event, frozen=True, kw_only=True):
     swap_used: int | None = None
     load: float | None = None
     """One-minute load average."""
+
+
+class DeviceTuned(Event, frozen=True, kw_only=True):
+    """What runs have taught about a device; plans reckon with it from here."""
+
+    device: str
+    tuning: Tuning
 
 
 class LinkMeasured(Event, frozen=True, kw_only=True):
@@ -354,6 +361,7 @@ AnyEvent = (
     | LinkMeasured
     | LinkFailed
     | ModelChosen
+    | DeviceTuned
     | PlanChosen
     | PlanFailed
     | RunStarted

@@ -23,9 +23,8 @@ FLOOR_US = 2_000.0
 """Round trips below this differ by less than a hand-over costs anyway."""
 
 
-def hosts(state: ClusterState, tunings: dict[str, Tuning] | None = None) -> list[Host]:
+def hosts(state: ClusterState) -> list[Host]:
     """The devices a plan may use now, by name."""
-    tuned = tunings or {}
     return [
         Host(
             device.id,
@@ -33,7 +32,7 @@ def hosts(state: ClusterState, tunings: dict[str, Tuning] | None = None) -> list
             device.sample.memory_used,
             chip=device.facts.chip if device.facts else "",
             cores=device.facts.cores if device.facts else 0,
-            tuning=tuned.get(device.id),
+            tuning=device.tuning,
         )
         for device in sorted(state.devices.values(), key=lambda device: device.id)
         if device.status == "ready" and device.sample is not None
@@ -51,19 +50,23 @@ def wires(state: ClusterState) -> list[Wire]:
 
 def circumstances(state: ClusterState) -> frozenset[object]:
     """What a plan depends on, coarsely: it changes only when another plan may come of it. A link counts by
-    how many times four its round trip exceeds the floor."""
+    how many times four its round trip exceeds the floor, and whether all of them are measured yet."""
     devices = {
         (device.id, device.sample.memory_limit)
         for device in state.devices.values()
         if device.status == "ready" and device.sample is not None
     }
     names = {name for name, _ in devices}
-    links = {
-        (wire.a, wire.b, math.ceil(math.log(max(1.0, (wire.rtt_us or 0) / FLOOR_US), 4)))
-        for wire in wires(state)
-        if wire.a in names and wire.b in names
+    if not names:
+        return frozenset()
+    between = [wire for wire in wires(state) if wire.a in names and wire.b in names]
+    slow = {
+        (wire.a, wire.b, math.ceil(math.log(wire.rtt_us / FLOOR_US, 4)))
+        for wire in between
+        if wire.rtt_us is not None and wire.rtt_us > FLOOR_US
     }
-    return frozenset(devices | links)
+    complete = {len(between) >= len(names) * (len(names) - 1) // 2}
+    return frozenset(devices | slow | complete)
 
 
 class Planner:
@@ -88,6 +91,8 @@ class Planner:
         """Plan again when the circumstances have changed and no run depends on the plan."""
         if isinstance(event, ev.RankTimed | ev.RequestDone):
             self._learn(event.request)
+        if isinstance(event, ev.DeviceFacts) and (known := self._tunings.get(event.device)):
+            self._bus.publish(ev.DeviceTuned(t=event.t, device=event.device, tuning=known))
         telling = ev.DeviceSeen | ev.DeviceSample | ev.LinkMeasured | ev.LinkFailed | ev.RunStopped
         if isinstance(event, telling) and self._stale() and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._follow())
@@ -121,7 +126,7 @@ class Planner:
             self._bus.publish(event)
 
     def _make(self, state: ClusterState) -> Plan:
-        return self._wish.plan(self._spec, hosts(state, self._tunings), wires(state))
+        return self._wish.plan(self._spec, hosts(state), wires(state))
 
     def _learn(self, name: str) -> None:
         """Refit devices to a finished request, once every rank has said where its time went."""
@@ -143,12 +148,13 @@ class Planner:
             for rank, timed in request.ranks.items()
         }
         try:
-            setting = Setting(self._spec, hosts(state, self._tunings), wires(state), run.plan.context)
+            setting = Setting(self._spec, hosts(state), wires(state), run.plan.context)
             lessons = learn(setting, run.plan.stages, timings)
         except (PlanError, KeyError):  # a device of the run is gone
             return
         for lesson in lessons:
             self._tunings[lesson.device] = lesson.tuning
+            self._bus.publish(ev.DeviceTuned(t=time.time(), device=lesson.device, tuning=lesson.tuning))
             self._say(
                 lesson.device,
                 f"{lesson.measured_s * 1e3:.1f} ms a token for its layers, {lesson.predicted_s * 1e3:.1f} "
@@ -165,7 +171,7 @@ class Planner:
             return
         try:
             plan = await asyncio.to_thread(self._make, state)
-            setting = Setting(self._spec, hosts(state, self._tunings), wires(state), plan.context)
+            setting = Setting(self._spec, hosts(state), wires(state), plan.context)
             faster = gain(setting, state.run.plan.stages, plan.stages)
         except (PlanError, KeyError):
             return

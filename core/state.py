@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from core import events as ev
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate
-from core.plan.plan import Plan
+from core.plan.plan import Plan, Tuning
 from core.request import Source
 from core.series import Series
 
@@ -35,6 +35,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     sample: ev.DeviceSample | None = None
     memory: Series = Series()
     """Memory in use, bytes."""
+    tuning: Tuning | None = None
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +161,7 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             return replace(state, peers={**state.peers, event.key: event})
         case ev.PeerLost():
             return replace(state, peers={k: p for k, p in state.peers.items() if k != event.key})
-        case ev.DeviceSeen() | ev.DeviceFacts() | ev.DeviceSample():
+        case ev.DeviceSeen() | ev.DeviceFacts() | ev.DeviceSample() | ev.DeviceTuned():
             return _device(state, event)
         case ev.TrustAsked():
             return replace(state, questions={**state.questions, event.device: event})
@@ -219,7 +220,9 @@ def _ticked(state: ClusterState, event: ev.Tick) -> ClusterState:
     )
 
 
-def _device(state: ClusterState, event: ev.DeviceSeen | ev.DeviceFacts | ev.DeviceSample) -> ClusterState:
+def _device(
+    state: ClusterState, event: ev.DeviceSeen | ev.DeviceFacts | ev.DeviceSample | ev.DeviceTuned
+) -> ClusterState:
     device = state.devices.get(event.device)
     match event:
         case ev.DeviceSeen():
@@ -239,6 +242,8 @@ def _device(state: ClusterState, event: ev.DeviceSeen | ev.DeviceFacts | ev.Devi
             return state
         case ev.DeviceFacts():
             device = replace(device, facts=event)
+        case ev.DeviceTuned():
+            device = replace(device, tuning=event.tuning)
         case ev.DeviceSample():
             device = replace(device, sample=event, memory=device.memory.push(event.t, event.memory_used))
     return replace(state, devices={**state.devices, device.id: device})

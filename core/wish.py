@@ -14,7 +14,7 @@ BACKEND_REASON: dict[Backend, str] = {
     "sockets": "sockets between stages: a waiting rank sleeps, where MLX's ring spins a core",
     "ring": "MLX's ring, as asked",
 }
-REHEARSED = "spread over all devices as a rehearsal does, to show a cluster; they share this machine's cores"
+REHEARSED = "spread over the devices as a rehearsal does, to show a cluster; they share this machine's cores"
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     on: tuple[str, ...] = ()
     """Devices of the split, in order; by name when left out."""
     everywhere: bool = False
-    """Use every device that leaves half the speed, as a rehearsal does."""
+    """Use every device that leaves most of the speed, as a rehearsal does."""
 
     def plan(self, spec: ModelSpec, hosts: Sequence[Host], wires: Sequence[Wire] = ()) -> Plan:
         """The plan for `hosts`. Raises PlanError."""

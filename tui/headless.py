@@ -60,6 +60,8 @@ async def devices(args: Namespace) -> int:
         state = bus.state
     finally:
         await cluster.close()
+    for alert in state.alerts:
+        print(f"{alert.subject}: {alert.text}", file=sys.stderr)
     if args.json:
         print_json(
             {
@@ -78,8 +80,6 @@ async def devices(args: Namespace) -> int:
     for peer in state.peers.values():
         services = " ".join(service.removesuffix(".local.") for service in peer.services)
         print(f"peer    {peer.name:24} {'announced':10} {', '.join(peer.addresses):22} {services}")
-    for alert in state.alerts:
-        print(f"{alert.subject}: {alert.text}", file=sys.stderr)
     return DONE
 
 

@@ -20,10 +20,11 @@ CONSOLE = (
     Binding(
         "shift+tab", "cycle(-1)", "Previous pane", show=False, tooltip="Previous pane", id="pane.previous"
     ),
+    Binding("p", "card", "Plan", tooltip="The plan card: forecast, memory, and what was weighed", id="card"),
     Binding("l", "launch", "Launch", tooltip="Launch the plan", id="launch"),
     Binding("x", "stop", "Stop run", tooltip="Stop the run and its workers", id="stop"),
     Binding("i", "compose_prompt", "Ask", tooltip="Write a prompt", id="compose"),
-    Binding("s", "cancel", "End answer", tooltip="End the answer being written", id="cancel"),
+    Binding("s", "cancel", "End", tooltip="End the answer being written", id="cancel"),
     Binding("n", "new", "New chat", tooltip="Start an empty conversation", id="new"),
 )
 

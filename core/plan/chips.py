@@ -84,8 +84,8 @@ _FEWER_CORES = {
     ("M4 Max", 14): Chip("M4 Max 32c", 410e9, 14.7e12, 1.0),
 }
 PROCESSOR = Chip("processor", 8e9, 40e9, 6.0, known=False)
-"""Stand-in for a machine without a chip of the table: MLX on two or three cores of a server processor.
-Measured here: 30 layers of SmolLM2-135M decode in 15 ms, see `tests/bench/bench_plan.py --here`."""
+"""Stand-in for a machine without a chip of the table: a guess at MLX on a few cores of a processor, of the
+order of what SmolLM2-135M decodes at on two. Plans say so, and the first run replaces it."""
 
 
 def chip(name: str, cores: int = 0) -> Chip:
@@ -114,7 +114,7 @@ MEDIA: dict[str, Medium] = {
     # Round trips of 5 to 54 ms (exo issue 2295).
     "wifi": Medium(6e-3, 6e7),
     "vpn": Medium(10e-3, 2e7),
-    # Measured here: TCP between two processes.
+    # A guess at TCP between two processes of one machine; it is always measured before it matters.
     "loopback": Medium(50e-6, 2e9),
     "unknown": Medium(400e-6, 0.115e9),
 }

@@ -15,7 +15,7 @@ from core.plan.solve import IMPROVEMENT, NoPlan, Solver
 
 TIE = 0.02
 """Plans within this share of the fastest count as equal: the model is not more exact than that."""
-SPREAD_COST = 0.5
+SPREAD_COST = 0.7
 """A rehearsal uses every device that leaves at least this share of the best speed."""
 
 

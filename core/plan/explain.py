@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.plan import memory
+from core.plan.chips import chip
 from core.plan.cost import Costs, works
 from core.plan.forecast import Pricing
 from core.plan.plan import Forecast, PlanError, Stage
@@ -55,7 +56,9 @@ def as_stages(spans: Sequence[Span]) -> list[Stage]:
 
 def reasons(setting: Setting, stages: Sequence[Stage], forecast: Forecast) -> list[str]:
     """What to say of a plan, the most telling first."""
-    said = [headline(forecast), where_time_goes(stages, forecast)]
+    used = [setting.hosts[name] for stage in stages for name in stage.devices]
+    guessed = any(not chip(host.chip).known and host.tuning is None for host in used)
+    said = [headline(forecast, guessed=guessed), where_time_goes(stages, forecast)]
     said += left_out(setting, stages, forecast)
     said += full(setting, stages)
     if len(setting.hosts) > 1 and len(stages) > 1:
@@ -67,12 +70,12 @@ def reasons(setting: Setting, stages: Sequence[Stage], forecast: Forecast) -> li
     return said
 
 
-def headline(forecast: Forecast) -> str:
-    """Speed, first token, how sure."""
+def headline(forecast: Forecast, *, guessed: bool = False) -> str:
+    """Speed, first token, how sure. `guessed`: a chip is in no table and nothing was learnt of it."""
     basis = {
         "measured": "±10 %, from this cluster's own runs",
-        "links measured": "links measured, devices by table",
-        "priors": "an estimate: nothing measured yet",
+        "links measured": f"links measured, devices {'guessed' if guessed else 'by table'}",
+        "priors": "a guess: nothing measured, chip unknown" if guessed else "an estimate from tables",
     }[forecast.confidence]
     proof = {None: "", 0.0: ", proved fastest"}.get(
         forecast.gap, f", proved within {forecast.gap or 0:.1%} of the fastest"

@@ -32,8 +32,8 @@ def propose(
     everywhere: bool = False,
     notes: Sequence[str] = (),
 ) -> Plan:
-    """The best plan at a context. `everywhere` spreads it over all devices that leave half the speed, as a
-    rehearsal does. `notes` are added to the reasons.
+    """The best plan at a context. `everywhere` spreads it over all devices that leave most of the speed, as
+    a rehearsal does. `notes` are added to the reasons.
 
     Raises PlanError when none fits, with what is missing and the smallest remedy.
     """

@@ -152,9 +152,9 @@ def test_a_device_that_refuses_ssh(exo: CommandLine, tiny, closed_port: int) -> 
 def test_not_enough_memory(exo: CommandLine, model: Path) -> None:
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 10**7}))
-    refused(exo.run("run", model, *DEMO, *ASK, "--context", 10**7), 1, "no plan", "GiB", "memory")
+    refused(exo.run("run", model, *DEMO, *ASK, "--context", 10**7), 1, "no plan", "GiB", "context")
     split = ("--split", "3,3")
-    refused(exo.run("run", model, *DEMO, *ASK, "--context", 10**7, *split), 1, "no plan", "GiB", "memory")
+    refused(exo.run("run", model, *DEMO, *ASK, "--context", 10**7, *split), 1, "no plan", "GiB", "context")
 
 
 # Files

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from zeroconf import ServiceBrowser, ServiceStateChange, Zeroconf
 
-from core.peers.adverts import OWN
-from tests.e2e.terminal import LIMIT_S, Terminal, exo_tui, why_not
+from tests.e2e.adverts import Adverts
+from tests.e2e.terminal import Terminal, exo_tui, why_not
+from tests.e2e.until import soon
 
 WIDE = (180, 54)
 QUESTION = "What is the capital of France?"
@@ -21,51 +19,9 @@ LEGENDS = ("Memory GiB", "Link p50", "Tokens/s")
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 
-class Adverts:
-    """Ports announced by multicast DNS, as a program that is not ours hears them."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, int] = {}
-        self._changed = threading.Condition()
-        self._zeroconf = Zeroconf()
-        ServiceBrowser(self._zeroconf, f"{OWN}.local.", handlers=[self._heard])
-
-    def close(self) -> None:
-        self._zeroconf.close()
-
-    def _heard(
-        self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
-    ) -> None:
-        info = zeroconf.get_service_info(service_type, name, timeout=2000)
-        with self._changed:
-            if state_change is ServiceStateChange.Removed:
-                self._names.pop(name, None)
-            elif info is not None and info.port:
-                self._names[name] = info.port
-            self._changed.notify_all()
-
-    def until(self, ports: set[int], announced: bool) -> bool:
-        """Wait until all of the ports are announced, or none; whether that came to be."""
-
-        def so() -> bool:
-            known = set(self._names.values())
-            return ports <= known if announced else not ports & known
-
-        with self._changed:
-            return self._changed.wait_for(so, timeout=LIMIT_S)
-
-
-@pytest.fixture(scope="module")
-def demo_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    home = tmp_path_factory.mktemp("home")
-    return {"HOME": str(home), "EXO_TUI_CACHE": str(home / "cache"), "EXO_TUI_CONFIG": str(home / "config")}
-
-
 @pytest.fixture
-def adverts() -> Iterator[Adverts]:
-    heard = Adverts()
-    yield heard
-    heard.close()
+def demo_env(home: Path) -> dict[str, str]:
+    return {"HOME": str(home), "EXO_TUI_CACHE": str(home / "cache"), "EXO_TUI_CONFIG": str(home / "config")}
 
 
 def _named(processes: list[psutil.Process], word: str) -> list[psutil.Process]:
@@ -89,15 +45,21 @@ def _listening(processes: list[psutil.Process]) -> set[int]:
     return ports
 
 
-def test_the_demo_answers_and_leaves_nothing(demo_env, adverts: Adverts, tmp_path: Path) -> None:
+async def test_the_demo_answers_and_leaves_nothing(demo_env, tmp_path: Path) -> None:
     recording = tmp_path / "demo.exo"
+    async with Adverts() as adverts:
+        await _answers_and_ends(demo_env, adverts, recording)
+    _replays(demo_env, recording)
+
+
+async def _answers_and_ends(demo_env: dict[str, str], adverts: Adverts, recording: Path) -> None:
     with Terminal(exo_tui("demo", "--record", str(recording)), WIDE, demo_env) as terminal:
         terminal.sees("3 of 3 ready", "demo-a", "demo-b", "demo-c", "SmolLM2-135M-Instruct · 30 layers")
         terminal.sees("demo-a → demo-b", "demo-b → demo-c")
         servers = _named(terminal.processes(), "core.rehearsal")
         ports = _listening(servers)
         assert len(servers) == 3
-        assert adverts.until(ports, announced=True)
+        await soon(lambda: ports <= set(adverts.ports.values()), "the devices announced")
 
         terminal.press("l")
         terminal.sees("● run ready", "every layer held once ✓")
@@ -120,9 +82,11 @@ def test_the_demo_answers_and_leaves_nothing(demo_env, adverts: Adverts, tmp_pat
         gone, left = psutil.wait_procs(alive, timeout=10)
         assert not left
         assert len(gone) == len(alive)
-        assert adverts.until(ports, announced=False)
+        await soon(lambda: not ports & set(adverts.ports.values()), "the devices withdrawn")
         assert not terminal.processes()
 
+
+def _replays(demo_env: dict[str, str], recording: Path) -> None:
     with Terminal(exo_tui("replay", str(recording), "--speed", "64"), WIDE, demo_env) as terminal:
         terminal.sees("■ the end", QUESTION, "Paris", "tok/s · TTFT", "run: the console was closed")
         terminal.until(_plotted, "points in all three plots")

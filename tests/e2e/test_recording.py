@@ -65,7 +65,7 @@ def _every_cut_replays_up_to_it(file: Path, whole: Recording) -> None:
         assert _played(recording) == reduce(apply, whole.events[:count], whole.header.state)
         reached.append(count)
     assert reached == sorted(reached)
-    assert len(set(reached)) > 5
+    assert len(set(reached)) > 2  # one a second, at each tick
     # What was flushed at the last tick is safe.
     ticks = [i for i, event in enumerate(whole.events) if isinstance(event, ev.Tick)]
     assert reached[-1] > ticks[-1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from textual.widgets import Input
 
 from core import events as ev
+from core.plan.propose import split
+from core.planner import hosts
 from core.session import format as session
 from core.session.record import Recorder
 from core.session.replay import Player
@@ -119,6 +121,21 @@ async def test_the_palette_breaks_a_rehearsal_and_nothing_else(console: Open) ->
         await desk.press("ctrl+p")
         assert "Launch" in desk.text
         assert "Fault" not in desk.text
+
+
+async def test_the_plan_card_says_what_was_weighed(console: Open) -> None:
+    async with console([]) as desk:
+        await desk.press("p")
+        assert "No plan yet: waiting for devices to be ready" in desk.text
+    weighed = split(scenes.SPEC, hosts(scenes.fold(scenes.planned())), scenes.SPLIT, 4096)
+    async with console([*scenes.planned(), ev.PlanChosen(t=T, plan=weighed)]) as desk:
+        await desk.press("p")
+        await desk.app.workers.wait_for_complete()
+        await desk.settle()
+        for word in ("demo-b", "layers 12–21 (10)", "Why not", "demo-a alone", "longest context"):
+            assert word in desk.text, desk.text
+        await desk.press("escape")
+        assert "Why not" not in desk.text
 
 
 async def test_help_lists_the_keys(console: Open) -> None:

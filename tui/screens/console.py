@@ -16,6 +16,7 @@ from core.state import ClusterState
 from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
+from tui.screens.plan import PlanScreen
 from tui.screens.trust import TrustScreen
 from tui.widgets import plot
 from tui.widgets.chatlog import ChatLog, ChatPane
@@ -196,6 +197,16 @@ class ConsoleScreen(Screen[None]):
         """Enter in the conversation."""
         message.stop()
         self.action_compose_prompt()
+
+    def action_card(self) -> None:
+        """Show the plan card."""
+        state = self.desk.state
+        plan = state.run.plan if state.run and state.run.live else state.plan
+        if plan is None:
+            why = state.plan_failure or "waiting for devices to be ready"
+            self.notify(f"No plan yet: {why}", severity="warning", markup=False)
+        else:
+            app_of(self).push_screen(PlanScreen(state, plan))
 
     def action_launch(self) -> None:
         """Launch the plan."""

@@ -54,7 +54,8 @@ def _labels(state: ClusterState, plan: Plan, width: int) -> Content:
     at = edges(plan.layers, width)
     parts: list[Cell] = []
     for index, stage in enumerate(plan.stages):
-        room = at[stage.end] - at[stage.start]
+        end = width if index == len(plan.stages) - 1 else at[stage.end]
+        room = end - at[stage.start]
         name = device_name(state, stage.device)
         span = f"{stage.start}–{stage.end - 1}"
         label = f"{name} {span}" if len(name) + len(span) < room else name
