@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from openai import APITimeoutError, OpenAI
 
 from tests.api.served import ENDLESS, GREEDY, Served, cancelled
+from tests.e2e.until import LIMIT_S
 
 SAY = [{"role": "user", "content": "Tell me a story"}]
 TOOL = {
@@ -153,9 +155,17 @@ def test_what_the_model_thinks_is_told_apart(parrot) -> None:
     assert cut.choices[0].message.content == "Sure: <tool_call>"
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_one_line_of_curl(parrot) -> None:
     body = '{"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}'
-    said = subprocess.run(
-        ["curl", "-sS", f"{parrot.url}/chat/completions", "--json", body], capture_output=True, timeout=60
-    )
+    asked = [
+        "curl",
+        "-sS",
+        f"{parrot.url}/chat/completions",
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        body,
+    ]
+    said = subprocess.run(asked, capture_output=True, timeout=LIMIT_S)
     assert msgspec.json.decode(said.stdout)["choices"][0]["message"]["content"] == "Sure: ", said.stderr
