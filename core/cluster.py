@@ -24,12 +24,15 @@ from core.rehearsal.rehearsal import Rehearsal
 from core.remote.connection import Target
 from core.remote.door import Door
 from core.remote.machine import LocalMachine, Machine
+from core.request import NotTaken, Prompt, QueueFull, Sampling, Source
 from core.run.launch import LaunchError, Run
-from core.run.protocol import Sampling
 from core.session.record import Recorder
 from core.survey import survey
 from core.text import clean_line
 from core.wish import Wish
+
+QUEUE = 64
+"""Requests that may wait or run at a time; the next one is refused."""
 
 QUIET_S = 2.0
 """Without any peer after so long, the likely cause is said."""
@@ -231,12 +234,33 @@ class Cluster:
 
     def _generate(self, request: str) -> None:
         assert self.run is not None
-        self.run.generate(request, turns(self.bus.state, request), self._sampling)
+        self.run.generate(request, Prompt(messages=turns(self.bus.state, request)), self._sampling)
+
+    def submit(self, prompt: Prompt, sampling: Sampling, source: Source) -> str:
+        """Put a request to the model beside the conversation; returns its id. Raises NotTaken."""
+        state = self.bus.state
+        if self.run is None or state.run is None or not state.run.live or state.run.ready is None:
+            raise NotTaken("the model is not running")
+        if len(state.open) >= QUEUE:
+            raise QueueFull(f"{QUEUE} requests wait or run already")
+        request = secrets.token_hex(8)
+        self.bus.publish(
+            ev.RequestStarted(
+                t=time.time(), request=request, conversation="", prompt=prompt.excerpt, source=source
+            )
+        )
+        self.run.generate(request, prompt, sampling)
+        return request
+
+    def withdraw(self, request: str) -> None:
+        """End the answer to one request, whoever asked for it."""
+        if self.run is not None:
+            self.run.cancel(request)
 
     def cancel(self) -> None:
         active = self.bus.state.active
         if active is not None and self.run is not None:
-            self.run.cancel(active.id)
+            self.withdraw(active.id)
 
     # Faults
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.run.protocol import Turn
+from core.request import Turn
 from core.state import ClusterState
 
 

@@ -13,6 +13,7 @@ import msgspec
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate
 from core.plan.plan import Plan, Tuning
+from core.request import Source
 
 DeviceStatus = Literal["connecting", "untrusted", "ready", "refused", "lost"]
 Phase = Literal["starting", "hello", "environment", "connect", "load", "warmup", "ready", "exited"]
@@ -254,11 +255,15 @@ class ConversationStarted(Event, frozen=True, kw_only=True):
 
 
 class RequestStarted(Event, frozen=True, kw_only=True):
-    """A prompt was handed to the model, or waits for it to be ready."""
+    """A prompt was handed to the model, or waits for it to be ready.
+
+    Only the chat's requests are part of a conversation; of the others `prompt` is an excerpt.
+    """
 
     request: str
     conversation: str
     prompt: str
+    source: Source = "chat"
 
 
 class PrefillProgressed(Event, frozen=True, kw_only=True):
@@ -269,12 +274,35 @@ class PrefillProgressed(Event, frozen=True, kw_only=True):
     total: int
 
 
+class ToolCall(msgspec.Struct, frozen=True):
+    """A function the model wants called. `arguments` is a JSON object, `id` is the model's if it gave one."""
+
+    name: str
+    arguments: str
+    id: str = ""
+
+
+class Likely(msgspec.Struct, frozen=True, array_like=True):
+    """A token that might have come, and the logarithm of its probability."""
+
+    id: int
+    logprob: float
+    text: str
+
+
 class TokensStreamed(Event, frozen=True, kw_only=True):
     """New tokens of an answer, and the text they complete (may be empty inside a character)."""
 
     request: str
     ids: tuple[int, ...]
     text: str
+    raw: str = ""
+    """As the model wrote it, where `text` is not the same. For programs: no screen may show it."""
+    thought: str = ""
+    """Text, too, but of the model's reasoning, where the request wants it told apart."""
+    calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[Likely, ...] | None = None
+    """Of the token, then of the likeliest ones, where the request wants them."""
 
 
 class RankTimed(Event, frozen=True, kw_only=True):

@@ -11,10 +11,13 @@ from core import events as ev
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate
 from core.plan.plan import Plan, Tuning
+from core.request import Source
 from core.series import Series
 
 LOG_LINES = 200
 ALERTS = 500
+ANSWERED = 64
+"""Requests kept after their end, of those that belong to no conversation."""
 
 RequestStatus = Literal["waiting", "prefill", "decode", "done"]
 
@@ -92,6 +95,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     conversation: str
     prompt: str
     started: float
+    source: Source = "chat"
     status: RequestStatus = "waiting"
     prefilled: int = 0
     prefill_total: int = 0
@@ -132,9 +136,14 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[ev.FaultInjected, ...] = ()
 
     @property
+    def open(self) -> tuple[Request, ...]:
+        """Every request without its end, oldest first."""
+        return tuple(r for r in self.requests.values() if r.done is None)
+
+    @property
     def active(self) -> Request | None:
-        """The request being worked on, or the oldest that waits."""
-        return next((r for r in self.requests.values() if r.done is None), None)
+        """The conversation's request being worked on, or the oldest that waits."""
+        return next((r for r in self.open if r.source == "chat"), None)
 
 
 def link_key(source: str, target: str) -> str:
@@ -198,8 +207,7 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
 
 def _ticked(state: ClusterState, event: ev.Tick) -> ClusterState:
     span = event.t - state.ticked
-    active = state.active
-    decoding = state.counted > 0 or (active is not None and active.status == "decode")
+    decoding = state.counted > 0 or any(request.status == "decode" for request in state.open)
     rate = state.counted / span if decoding and state.ticked and span > 0 else None
     filled = state.prefilled / span if state.prefilled and state.ticked and span > 0 else None
     return replace(
@@ -297,13 +305,18 @@ def _rank(
 
 
 def _asked(state: ClusterState, event: ev.RequestStarted) -> ClusterState:
-    request = Request(id=event.request, conversation=event.conversation, prompt=event.prompt, started=event.t)
-    asked = (*state.conversations.get(event.conversation, ()), event.request)
-    return replace(
-        state,
-        requests={**state.requests, request.id: request},
-        conversations={**state.conversations, event.conversation: asked},
+    request = Request(
+        id=event.request,
+        conversation=event.conversation,
+        prompt=event.prompt,
+        started=event.t,
+        source=event.source,
     )
+    state = replace(state, requests={**state.requests, request.id: request})
+    if event.source != "chat":
+        return state
+    asked = (*state.conversations.get(event.conversation, ()), event.request)
+    return replace(state, conversations={**state.conversations, event.conversation: asked})
 
 
 def _request(
@@ -325,4 +338,12 @@ def _request(
             request = replace(request, ranks={**request.ranks, event.rank: event})
         case ev.RequestDone():
             request = replace(request, status="done", done=event)
-    return replace(state, requests={**state.requests, request.id: request})
+    return replace(state, requests=_kept({**state.requests, request.id: request}))
+
+
+def _kept(requests: dict[str, Request]) -> dict[str, Request]:
+    """Without the oldest of the answered requests that nobody will look at again."""
+    answered = [r.id for r in requests.values() if r.source != "chat" and r.done is not None]
+    for id_ in answered[:-ANSWERED]:
+        del requests[id_]
+    return requests

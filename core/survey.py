@@ -24,4 +24,4 @@ async def survey(members: Mapping[str, Member], bus: Bus) -> None:
         await asyncio.sleep(LINKS_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINKS_BUSY_S - LINKS_S):
-                await bus.until(lambda state: state.active is None)
+                await bus.until(lambda state: not state.open)

@@ -18,7 +18,7 @@ from core.cluster import Cluster
 from core.models import demo
 from core.models.spec import read
 from core.rehearsal.rehearsal import Rehearsal
-from core.run.protocol import Sampling
+from core.request import Sampling
 from core.state import ClusterState
 from tui.app import ConsoleApp
 

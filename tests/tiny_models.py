@@ -6,6 +6,8 @@ Weights are wider than default initialisation, whose greedy output is one token 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import mlx.core as mx
 import mlx_lm
 from mlx.utils import tree_map_with_path
 from mlx_lm.utils import _get_classes, quantize_model, save_config, save_model
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 LAYERS = 6
 VOCABULARY = 512
@@ -85,21 +87,56 @@ CHAT = (
 )
 
 
-def build(name: str, out: Path) -> Path:
+# Calls as mlx_lm's `json_tools` parses them; one message that the template will not have.
+TOOLS = (
+    "{% if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}"
+    "{% for m in messages %}"
+    "{% if m['content'] == 'raise' %}{{ raise_exception('this template will not have it') }}{% endif %}"
+    "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}"
+    "{% for tool_call in m['tool_calls'] or [] %}"
+    "<tool_call>{{ tool_call.name or tool_call.function.name }}</tool_call>"
+    "{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def build(name: str, out: Path, chat: str = CHAT) -> Path:
     """Write the model `name` (see CONFIGS; `_q4` is quantised) to `out`, float32 throughout."""
     config = json.loads(json.dumps(CONFIGS[name])) | {"eos_token_id": EOS}
-    model_class, arguments = _get_classes(config)
-    mx.random.seed(7)
-    model = model_class(arguments.from_dict(config))
-    model.update(tree_map_with_path(_random, model.parameters()))
-    mx.eval(model.parameters())
+    model = _random_model(config)
     if name.endswith("_q4"):
         model, config = quantize_model(model, config, group_size=32, bits=4)
     out.mkdir(parents=True)
     save_model(out, model)
     save_config(config, out / "config.json")
-    _tokenizer(out)
+    _tokenizer(out, chat)
     return out
+
+
+def build_parrot(words: Sequence[str], out: Path) -> Path:
+    """Write a model that answers every conversation with `words`, each of them a token of its own."""
+    config = LLAMA | {"eos_token_id": EOS, "vocab_size": VOCABULARY + len(words)}
+    out.mkdir(parents=True)
+    [newline] = _tokenizer(out, TOOLS, words).encode("\n", add_special_tokens=False).ids
+    chain = [newline, *range(VOCABULARY, VOCABULARY + len(words)), EOS]
+    model = _random_model(config)
+    for layer in model.layers:  # nothing is added to the embedding of the last token
+        layer.self_attn.o_proj.weight *= 0
+        layer.mlp.down_proj.weight *= 0
+    for token, following in pairwise(chain):
+        model.lm_head.weight[following] = model.model.embed_tokens.weight[token]
+    save_model(out, model)
+    save_config(config, out / "config.json")
+    return out
+
+
+def _random_model(config: dict[str, Any]) -> Any:
+    model_class, arguments = _get_classes(config)
+    mx.random.seed(7)
+    model = model_class(arguments.from_dict(config))
+    model.update(tree_map_with_path(_random, model.parameters()))
+    mx.eval(model.parameters())
+    return model
 
 
 def _random(path: str, was: Any) -> Any:
@@ -115,7 +152,7 @@ def _random(path: str, was: Any) -> Any:
     return 2.5 * noise / was.shape[-1] ** 0.5
 
 
-def _tokenizer(out: Path) -> None:
+def _tokenizer(out: Path, chat: str, words: Sequence[str] = ()) -> Tokenizer:
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
@@ -127,6 +164,7 @@ def _tokenizer(out: Path) -> None:
         show_progress=False,
     )
     made.train_from_iterator(corpus, trainer)
+    made.add_tokens([AddedToken(word, normalized=False) for word in words])
     made.save(str(out / "tokenizer.json"))
     flags = {"special": True, "normalized": False, "lstrip": False, "rstrip": False, "single_word": False}
     config = {
@@ -136,7 +174,8 @@ def _tokenizer(out: Path) -> None:
         "pad_token": SPECIAL[0],
         "model_max_length": 4096,
         "clean_up_tokenization_spaces": False,
-        "chat_template": CHAT,
+        "chat_template": chat,
         "added_tokens_decoder": {str(i): {"content": one} | flags for i, one in enumerate(SPECIAL)},
     }
     (out / "tokenizer_config.json").write_text(json.dumps(config, indent=1))
+    return made

@@ -32,7 +32,7 @@ def run(argv: Sequence[str]) -> int:
         return _complain(str(error), USAGE)
     except Failure as error:
         return _complain(str(error), FAILED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return _complain("interrupted", INTERRUPTED)
     except BrokenPipeError:
         return FAILED
@@ -145,6 +145,18 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--seed", type=_count(0, 2**31), metavar="S")
     generate.add_argument("--record", type=Path, metavar="FILE", help="record the session")
     generate.add_argument("--json", action="store_true")
+
+    serve = add("serve", "tui.serve:serve", "launch, and serve the OpenAI-compatible API until interrupted")
+    serve.add_argument("model", metavar="MODEL")
+    serve.add_argument("--host", default="127.0.0.1", help="address to serve on (default 127.0.0.1)")
+    serve.add_argument("--port", type=_count(0, 65535), default=52415, metavar="N", help="(default 52415)")
+    serve.add_argument(
+        "--token", help="what clients have to show; also EXO_TUI_TOKEN, which other users cannot see"
+    )
+    serve.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
+    _plan_options(serve)
+    serve.add_argument("--backend", choices=("auto", "sockets", "ring"), default="auto")
+    serve.add_argument("--record", type=Path, metavar="FILE", help="record the session")
 
     replay = add("replay", "tui.open:replay", "the console on a recording")
     replay.add_argument("file", type=Path)

@@ -13,7 +13,7 @@ from core.cluster import Cluster
 from core.models import catalog, demo
 from core.models.spec import ModelError, ModelSpec, load, read
 from core.rehearsal.rehearsal import Rehearsal, RehearsalError
-from core.run.protocol import Sampling
+from core.request import Sampling
 from core.session.record import Recorder
 from core.wish import Wish
 from tui.cli import Failure, UsageError
@@ -90,6 +90,13 @@ def wish(args: Namespace, *, everywhere: bool = False) -> Wish:
         on=args.on,
         everywhere=everywhere,
     )
+
+
+def check_split(args: Namespace, spec: ModelSpec) -> None:
+    """Raises UsageError for a `--split` of another number of layers than the model has."""
+    if args.split and sum(args.split) != spec.layers:
+        named = "+".join(map(str, args.split))
+        raise UsageError(f"the split {named} is {sum(args.split)} layers; {spec.name} has {spec.layers}")
 
 
 def sampling(args: Namespace) -> Sampling:

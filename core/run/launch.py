@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -14,7 +14,7 @@ from core.models.spec import ModelSpec
 from core.plan.check import Held, certify
 from core.plan.plan import Plan, PlanError
 from core.remote.machine import Machine
-from core.run.protocol import Sampling, Turn
+from core.request import Prompt, Sampling
 from core.run.rank import Publish, Rank
 
 START_S = 60.0
@@ -155,13 +155,13 @@ class Run:
                     )
             await asyncio.sleep(0.05)
 
-    def generate(self, request: str, turns: Sequence[Turn] | str, sampling: Sampling) -> None:
-        """Ask every rank for an answer to a conversation, or the continuation of a raw prompt."""
+    def generate(self, request: str, prompt: Prompt, sampling: Sampling) -> None:
+        """Ask every rank for an answer; only the first one is told the prompt."""
         self._asked += 1
-        order: dict[str, object] = {"op": "generate", "id": request, "number": self._asked}
-        order["prompt" if isinstance(turns, str) else "messages"] = turns
-        for rank in self.ranks:
-            rank.send(**order, **msgspec.to_builtins(sampling))
+        order = {"op": "generate", "id": request, "number": self._asked, **msgspec.to_builtins(sampling)}
+        self.ranks[0].send(**order, **msgspec.to_builtins(prompt))
+        for rank in self.ranks[1:]:
+            rank.send(**order)
 
     def cancel(self, request: str) -> None:
         """End an answer after the token being made."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, cast
 
 import msgspec
 from msgspec.structs import asdict, replace
 
-from core.events import DoneReason, Phase
+from core.events import DoneReason, Likely, Phase, ToolCall
 from core.text import clean, clean_line
 
 
@@ -67,7 +67,11 @@ class Prefill(Said, frozen=True):
 class Tokens(Said, frozen=True):
     request: str = msgspec.field(name="id")
     ids: tuple[int, ...]
-    text: str
+    text: str = ""
+    raw: str = ""
+    thought: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[Likely, ...] | None = None
 
 
 class Timed(Said, frozen=True):
@@ -114,23 +118,19 @@ def decode(line: bytes) -> Line:
         said = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a worker's line ({clean_line(str(error))})") from None
-    strings = {name: clean(text, 2**16) for name, text in asdict(said).items() if isinstance(text, str)}
-    return replace(said, **strings)
+    cleaned = _cleaned(said)
+    if isinstance(said, Tokens):
+        return replace(cleaned, raw=said.text if cleaned.text != said.text else "")
+    return cleaned
 
 
-class Sampling(msgspec.Struct, frozen=True, kw_only=True):
-    """How the last rank chooses a token. Temperature 0 is greedy."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int | None = None
-    max_tokens: int = 512
-    chunk: int = 128
-    """Prompt tokens of one prefill step; smaller steps overlap better across stages."""
-
-
-class Turn(msgspec.Struct, frozen=True):
-    """A message of the conversation so far."""
-
-    role: Literal["user", "assistant", "system"]
-    content: str
+def _cleaned(value: Any) -> Any:
+    match value:
+        case str():
+            return clean(value, 2**16)
+        case tuple():
+            return tuple(map(_cleaned, cast("tuple[Any, ...]", value)))
+        case msgspec.Struct():
+            return replace(value, **{name: _cleaned(one) for name, one in asdict(value).items()})
+        case _:
+            return value

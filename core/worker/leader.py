@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import mlx.core as mx
@@ -25,6 +26,7 @@ from .tokens import PromptError, Tokens
 from .wire import Flag, Frame, Lost, Op, Wire
 
 CHUNK = 128  # prompt tokens a prefill step, where the request names none
+LOOK = 0.05  # seconds between two looks at the console's word while a prompt is all there is to wait for
 MOST = 8  # requests answered at a time, where the console names no number
 
 
@@ -42,6 +44,9 @@ class Leader:
         # So many prefill chunks may be on their way that no stage has to wait for this one.
         self._window = int(start["size"]) + 1
         self._slots = Slots(self._context, stage.caches, lambda slot: self._send(Frame(Op.DROP, slot)))
+        # Prompts become tokens in a thread: for a long one that takes seconds, and others are being answered.
+        self._reader = ThreadPoolExecutor(1, "prompts")
+        self._reading: dict[int, tuple[Future[list[int]], float]] = {}  # since when
         self._queue: dict[int, Stream] = {}  # accepted, without a slot
         self._streams: deque[Stream] = deque()  # with one, in the order of their turns
         self._steps = 0
@@ -52,7 +57,10 @@ class Leader:
             while True:
                 if not self._streams:
                     self._clock.now("idle")
-                self._hear(self._channel.waiting(block=not self._streams and not self._queue))
+                free = not self._streams and not self._queue
+                if free and self._reading:
+                    wait([read for read, _ in self._reading.values()], LOOK, FIRST_COMPLETED)
+                self._hear(self._channel.waiting(block=free and not self._reading))
                 self._admit()
                 stream = self._next()
                 if stream is not None:
@@ -77,26 +85,31 @@ class Leader:
             self._wire.send(frame)
 
     def _hear(self, numbers: list[int]) -> None:
-        """Queue the requests that are new."""
-        known = self._queue.keys() | {stream.number for stream in self._streams}
+        """Read the prompts of the requests that are new; queue the requests whose prompts have been read."""
+        known = self._queue.keys() | self._reading.keys() | {stream.number for stream in self._streams}
         for number in numbers:
-            if number in known:
-                continue
-            request, began = self._channel.request(number), time.perf_counter()
-            try:
-                prompt = self._tokens.prompt(request)
-                if self._context and len(prompt) >= self._context:
-                    raise PromptError(f"the prompt is {len(prompt)} tokens; the context is {self._context}")
-            except PromptError as error:
-                stream = Stream(self._channel, request, [0], began)
-                stream.prompt, stream.why, stream.detail = [], "error", str(error)
-                self._queue[number] = stream
-                continue
-            stream = self._queue[number] = Stream(self._channel, request, prompt, began)
-            if self._context:
-                stream.limit = min(stream.limit, self._context - len(prompt))
-            if stream.limit <= 0:
-                stream.why = "length"
+            if number not in known:
+                read = self._reader.submit(self._tokens.prompt, self._channel.request(number), self._context)
+                self._reading[number] = read, time.perf_counter()
+        for number, (read, began) in list(self._reading.items()):
+            if read.done():
+                del self._reading[number]
+                self._queue[number] = self._accepted(self._channel.request(number), read, began)
+
+    def _accepted(self, request: dict[str, Any], read: Future[list[int]], began: float) -> Stream:
+        """The request; over already when it cannot be answered."""
+        try:
+            prompt = read.result()
+        except PromptError as error:
+            stream = Stream(self._channel, request, [0], began)
+            stream.prompt, stream.why, stream.detail = [], "error", str(error)
+            return stream
+        stream = Stream(self._channel, request, prompt, began)
+        if self._context:
+            stream.limit = min(stream.limit, self._context - len(prompt))
+        if stream.limit <= 0:
+            stream.why = "length"
+        return stream
 
     def _admit(self) -> None:
         """Give slots to queued requests, in order; the first that finds no room holds up those behind it."""

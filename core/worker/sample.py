@@ -60,7 +60,7 @@ class Sampler:
             logprobs = apply_top_p(logprobs, self._top_p)
         if self._min_p:
             logprobs = apply_min_p(logprobs, self._min_p)
-        if self._top_k:
+        if 0 < self._top_k < logprobs.shape[-1]:
             logprobs = apply_top_k(logprobs, self._top_k)
         self._key, once = mx.random.split(self._key)
         return mx.random.categorical(logprobs * (1.0 / self._temperature), key=once)

@@ -38,7 +38,9 @@ class Stream:
     def open(self, slot: Slot, reused: int, meter: Meter, tokens: Tokens) -> None:
         """The request has its cache."""
         self.slot, self.reused, self.meter = slot, reused, meter
+        self._tokens = tokens
         self._text = tokens.detokenizer([int(one) for one in self.request.get("resume") or []])
+        self._parts = tokens.parts(self.request, self.prompt)
         self._eos = frozenset() if self.request.get("ignore_eos") else tokens.eos
 
     @property
@@ -83,9 +85,18 @@ class Stream:
         else:
             longest = max((_overlap(text, one) for one in self._stops), default=0)
             text, self._held = text[: len(text) - longest], text[len(text) - longest :]
-        if ids or text:
-            extra = {} if logprobs is None else {"logprobs": logprobs}
-            self._channel.emit("tokens", id=self.name, ids=ids, text=text, **extra)
+        told: dict[str, Any] = {"text": text} if self._parts is None else self._parts.take(text)
+        if logprobs is not None:
+            told["logprobs"] = [self._likely(int(one), value) for one, value in logprobs]
+        self._emit(ids, told)
+
+    def _emit(self, ids: list[int], told: dict[str, Any]) -> None:
+        if ids or any(told.values()):
+            self._channel.emit("tokens", id=self.name, ids=ids, **told)
+
+    def _likely(self, token: int, logprob: float) -> tuple[int, float, str]:
+        # JSON knows no infinity; OpenAI's API says -9999 for what cannot come.
+        return token, max(-9999.0, logprob), self._tokens.name(token)
 
     def done(self) -> None:
         """Report the end."""
@@ -97,6 +108,8 @@ class Stream:
             if not stopped_by_text:
                 rest, self._stops = self._text.last_segment, []
                 self._say([], rest)
+            if self._parts is not None:
+                self._emit([], self._parts.finish())
         ttft = self._first - self._began if self._sampled else None
         decode = (self._sampled - 1) / (self._last - self._first) if self._sampled > 1 else None
         prefill = (len(self.prompt) - self.reused) / ttft if ttft else None

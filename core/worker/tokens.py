@@ -8,6 +8,8 @@ from typing import Any
 
 from mlx_lm.utils import load_config, load_tokenizer
 
+from .parts import Parts
+
 
 class PromptError(Exception):
     """A request's prompt cannot be turned into tokens."""
@@ -17,36 +19,69 @@ class Tokens:
     """The model's tokenizer, chat template and end-of-sequence ids."""
 
     def __init__(self, model: Path) -> None:
+        config = load_config(model)
         # As mlx_lm.load does, so that both stop at the same ids.
-        self._tokenizer = load_tokenizer(model, eos_token_ids=load_config(model).get("eos_token_id"))
+        self._tokenizer = load_tokenizer(model, eos_token_ids=config.get("eos_token_id"))
         self.eos: frozenset[int] = frozenset(self._tokenizer.eos_token_ids)
+        inner = config.get("text_config") or config
+        self._vocabulary = int(inner.get("vocab_size") or len(self._tokenizer))
+        self._longest = max(map(len, self._tokenizer.get_vocab()))
 
-    def prompt(self, request: dict[str, Any]) -> list[int]:
+    def prompt(self, request: dict[str, Any], context: int) -> list[int]:
         """Ids of a request's `tokens`, `messages` or `prompt`, then its `resume` (an answer begun earlier).
 
-        Raises PromptError.
+        Fewer than `context`, unless that is 0. Raises PromptError.
         """
         try:
-            ids = [int(one) for one in self._ids(request)] + [int(one) for one in request.get("resume") or []]
+            ids = [int(one) for one in self._ids(request, context)]
+            ids += [int(one) for one in request.get("resume") or []]
         except PromptError:
             raise
         except Exception as error:  # a chat template is a program of the model's and may raise anything
             raise PromptError(f"{type(error).__name__}: {error}") from error
         if not ids:
             raise PromptError("the prompt is empty")
+        if context and len(ids) >= context:
+            raise PromptError(f"the prompt is {len(ids)} tokens; the context is {context}")
+        # An id beyond the model's is no error to MLX, which reads whatever memory is there.
+        for one in (*ids, *map(int, request.get("logit_bias") or ())):
+            if not 0 <= one < self._vocabulary:
+                raise PromptError(f"the model has no token {one}: its ids end at {self._vocabulary - 1}")
         return ids
 
-    def _ids(self, request: dict[str, Any]) -> list[int]:
+    def _ids(self, request: dict[str, Any], context: int) -> list[int]:
         tokenizer = self._tokenizer
         if request.get("tokens") is not None:
             return request["tokens"]
         if request.get("messages") is not None:
             if not tokenizer.has_chat_template:
                 raise PromptError("this model has no chat template: give it a plain prompt")
-            return tokenizer.apply_chat_template(request["messages"], add_generation_prompt=True)
-        text = request.get("prompt") or ""
-        special = tokenizer.bos_token is None or not text.startswith(tokenizer.bos_token)
+            tools = request.get("tools")
+            if tools and not tokenizer.has_tool_calling:
+                raise PromptError("this model calls no tools, as far as mlx_lm knows")
+            asked = {"tools": tools} if tools else {}
+            text = tokenizer.apply_chat_template(
+                request["messages"], tokenize=False, add_generation_prompt=True, **asked
+            )
+            special = False
+        else:
+            text = request.get("prompt") or ""
+            special = tokenizer.bos_token is None or not text.startswith(tokenizer.bos_token)
+        # A text so long is not worth the seconds that its tokens take.
+        if context and len(text) > context * self._longest:
+            least = len(text) // self._longest
+            raise PromptError(f"the prompt is over {least} tokens; the context is {context}")
         return tokenizer.encode(text, add_special_tokens=special)
+
+    def name(self, token: int) -> str:
+        """The text of a token by itself; a part of a character is U+FFFD."""
+        return self._tokenizer.decode([token])
+
+    def parts(self, request: dict[str, Any], prompt: list[int]) -> Parts | None:
+        """What takes the answer's text apart, where the request wants that."""
+        if not request.get("parts"):
+            return None
+        return Parts(self._tokenizer, prompt, request.get("tools") or [])
 
     def detokenizer(self, resume: list[int]) -> Any:
         """A streaming detokenizer that has already said the text of `resume`."""

@@ -12,7 +12,7 @@ from core.cluster import Cluster
 from core.config import Config
 from core.models.spec import read
 from core.rehearsal.rehearsal import Rehearsal
-from core.run.protocol import Sampling
+from core.request import Sampling
 from core.session.record import Recorder
 from core.state import ClusterState, Request
 from core.wish import Wish

@@ -3,7 +3,7 @@ from __future__ import annotations
 from core import events as ev
 from core.bus import Bus
 from core.conversation import turns
-from core.run.protocol import Turn
+from core.request import Turn
 
 
 def test_the_model_is_told_its_own_conversation_up_to_the_question() -> None:

@@ -5,7 +5,7 @@ from functools import reduce
 from core import events as ev
 from core.plan.plan import Plan, Stage
 from core.series import SPAN, Series
-from core.state import ClusterState, apply, link_key
+from core.state import ANSWERED, ClusterState, apply, link_key
 
 PLAN = Plan(
     model="toy", layers=4, stages=(Stage("a", 0, 3), Stage("b", 3, 4)), context=128, backend="sockets"
@@ -69,3 +69,27 @@ def test_a_series_forgets_what_is_older_than_its_span() -> None:
     assert series.times == (SPAN, SPAN + 1)
     assert series.total == 3
     assert series.held == 1
+
+
+def _api(request: str, t: float = 1) -> ev.RequestStarted:
+    return ev.RequestStarted(t=t, request=request, conversation="", prompt="…", source="api")
+
+
+def test_a_request_of_the_api_is_no_part_of_the_conversation() -> None:
+    state = fold(ev.ConversationStarted(t=0, conversation="c"), _api("r"))
+    assert state.active is None
+    assert [request.id for request in state.open] == ["r"]
+    assert state.conversations == {"c": ()}
+    asked = ev.RequestStarted(t=2, request="q", conversation="c", prompt="hi")
+    state = fold(ev.ConversationStarted(t=0, conversation="c"), _api("r"), asked)
+    assert state.active is not None and state.active.id == "q"
+
+
+def test_answered_requests_of_the_api_are_forgotten_and_conversations_are_not() -> None:
+    chat = [ev.RequestStarted(t=0, request=f"c{i}", conversation="c", prompt="hi") for i in range(100)]
+    api = [_api(f"a{i}") for i in range(2 * ANSWERED)]
+    done = [ev.RequestDone(t=3, request=event.request, why="stop") for event in (*chat, *api[1:])]
+    state = fold(*chat, *api, *done)
+    kept = [f"c{i}" for i in range(100)] + ["a0"] + [f"a{i}" for i in range(ANSWERED, 2 * ANSWERED)]
+    assert list(state.requests) == kept
+    assert [request.id for request in state.open] == ["a0"]

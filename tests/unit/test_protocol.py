@@ -1,0 +1,42 @@
+"""What a worker says is not believed before it is checked, nor shown before it is cleaned."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from core.run.protocol import Tokens, decode
+
+
+def _said(**fields: object) -> Tokens:
+    said = decode(msgspec.json.encode({"ev": "tokens", "id": "r", "ids": [1], **fields}))
+    assert isinstance(said, Tokens)
+    return said
+
+
+def test_every_string_of_an_answer_is_cleaned_however_deep_it_is() -> None:
+    said = _said(
+        text="a\x1b[2Jb",
+        thought="\x07c",
+        calls=[{"name": "\x1b]0;x\x07f", "arguments": '{"a": "\\u001b"}'}],
+        logprobs=[[1, -0.5, "\x9b1md"], [2, -1, ""]],
+    )
+    assert (said.text, said.thought, said.calls[0].name) == ("ab", "c", "f")
+    assert said.logprobs is not None and said.logprobs[0].text == "d"
+    assert said.calls[0].arguments == '{"a": "\\u001b"}', "escaped as JSON: harmless, and the program's own"
+
+
+def test_programs_get_the_text_as_it_was() -> None:
+    family = "👨‍👩‍👧\r\n"
+    said = _said(text=family, raw="forged")
+    assert said.text != family
+    assert said.raw == family
+    assert _said(text="plain", raw="forged").raw == ""
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"{}", b'{"ev": "tokens"}', b'{"ev": "tokens", "id": "r", "ids": [1], "calls": [{}]}']
+)
+def test_what_is_no_line_of_a_worker_is_said_in_one_line(line: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^not a worker's line [^\n]+$"):
+        decode(line)
