@@ -33,6 +33,10 @@ class Intents(Protocol):
         """End the answer being written; what is there stays."""
         ...
 
+    def withdraw(self, request: str) -> None:
+        """End the answer to one request, whoever asked for it."""
+        ...
+
     def new_conversation(self) -> None:
         """Start an empty conversation."""
         ...

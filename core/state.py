@@ -99,6 +99,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     status: RequestStatus = "waiting"
     prefilled: int = 0
     prefill_total: int = 0
+    first: float = 0.0
+    """When its first token came."""
     ids: tuple[int, ...] = ()
     text: str = ""
     ranks: dict[int, ev.RankTimed] = {}
@@ -332,7 +334,11 @@ def _request(
         case ev.TokensStreamed():
             state = replace(state, counted=state.counted + len(event.ids))
             request = replace(
-                request, status="decode", ids=request.ids + event.ids, text=request.text + event.text
+                request,
+                status="decode",
+                first=request.first or event.t,
+                ids=request.ids + event.ids,
+                text=request.text + event.text,
             )
         case ev.RankTimed():
             request = replace(request, ranks={**request.ranks, event.rank: event})

@@ -52,6 +52,7 @@ CLUSTER = (
         id="choose.next",
     ),
     Binding("up,k", "choose(-1)", "Up", show=False, tooltip="Previous device or peer", id="choose.previous"),
+    Binding("d", "end", "End request", show=False, tooltip="End the chosen request", id="end"),
     Binding(
         "enter", "enter", "Add / trust", show=False, tooltip="Add the peer; answer a new host key", id="enter"
     ),

@@ -267,6 +267,9 @@ class FakeIntents:
     def cancel(self) -> None:
         self.calls.append(("cancel",))
 
+    def withdraw(self, request: str) -> None:
+        self.calls.append(("withdraw", request))
+
     def new_conversation(self) -> None:
         self.calls.append(("new",))
 

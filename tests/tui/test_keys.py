@@ -93,6 +93,36 @@ async def test_enter_adds_the_chosen_peer(console: Open) -> None:
         assert desk.intents.calls == [("add", "studio.local.:22")]
 
 
+async def test_requests_of_others_are_listed_and_can_be_ended(console: Open) -> None:
+    def asked(name: str, prompt: str) -> ev.RequestStarted:
+        return ev.RequestStarted(t=T, request=name, conversation="", prompt=prompt, source="api")
+
+    events = [
+        *scenes.planned(),
+        *scenes.run_ready(T),
+        asked("a", "[b]Summarise[/b]"),
+        asked("b", "Translate"),
+    ]
+    events += [ev.TokensStreamed(t=T + i, request="a", ids=(i,), text="x") for i in range(5)]
+    async with console(events, NARROW) as desk:
+        for word in (
+            "2 open",
+            "▸ decode",
+            "[b]Summarise[/b]",
+            "5 tok",
+            "1.0 tok/s",
+            "○ waiting",
+            "Translate",
+        ):
+            assert word in desk.text, desk.text
+        await desk.press("down", "down", "down", "down", "d")
+        assert desk.intents.calls == [("withdraw", "b")]
+        desk.bus.publish(ev.RequestDone(t=T + 5, request="a", why="stop"))
+        desk.bus.publish(ev.RequestDone(t=T + 5, request="b", why="cancel"))
+        await desk.settle()
+        assert "Requests" not in desk.text
+
+
 async def test_quit_asks_when_a_run_is_live(console: Open) -> None:
     async with console([*scenes.planned(), *scenes.run_ready(T)], NARROW) as desk:
         await desk.press("q")

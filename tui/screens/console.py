@@ -265,6 +265,12 @@ class ConsoleScreen(Screen[None]):
         elif message.key in state.peers:
             intents.add(message.key)
 
+    def on_cluster_pane_ended(self, message: ClusterPane.Ended) -> None:
+        """A request of the queue is to end."""
+        message.stop()
+        if self.desk.intents is not None:
+            self.desk.intents.withdraw(message.request)
+
     def on_descendant_focus(self) -> None:
         """A pane reached by mouse is the front one too."""
         focused = self.focused

@@ -30,6 +30,16 @@ def line(*cells: Cell, width: int) -> Content:
     return Content.assemble(*parts).truncate(max(1, width), ellipsis=True)
 
 
+def pointer(chosen: bool) -> Cell:
+    """The mark in front of a row that can be chosen."""
+    return ("›" if chosen else " ", "bold $text-accent")
+
+
+def mark(row: Content, width: int) -> Content:
+    """A chosen row, over the whole width."""
+    return row.pad_right(max(0, width - row.cell_length)).stylize_before("on $panel-lighten-1")
+
+
 def table(
     rows: Sequence[Sequence[Cell]],
     width: int,

@@ -1,4 +1,4 @@
-"""The pane of devices, plan, run and links, with one device or peer chosen."""
+"""The pane of devices, plan, run, requests and links, with one device, peer or request chosen."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tui.widgets.devices import Devices, choices
 from tui.widgets.links import Links
 from tui.widgets.planstrip import PlanStrip
 from tui.widgets.ranks import Ranks
+from tui.widgets.requests import Requests, queue
+from tui.widgets.rows import StateRows
 
 
 class ClusterPane(VerticalScroll):
@@ -25,6 +27,7 @@ class ClusterPane(VerticalScroll):
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.CLUSTER)
 
     _state: ClusterState = ClusterState()
+    _chosen: str | None = None
 
     @dataclass
     class Chosen(Message):
@@ -32,32 +35,44 @@ class ClusterPane(VerticalScroll):
 
         key: str
 
+    @dataclass
+    class Ended(Message):
+        """A request is to end."""
+
+        request: str
+
     def compose(self) -> ComposeResult:
         """What changes most while a run starts is nearest the top."""
         yield Devices()
         yield PlanStrip()
         yield Ranks()
+        yield Requests()
         yield Links()
 
     def draw(self, state: ClusterState) -> None:
         """Show `state`; the choice moves to the first row when what was chosen is gone."""
         self._state = state
-        devices = self.query_one(Devices)
-        known = choices(state)
-        if devices.chosen not in known:
-            devices.chosen = known[0] if known else None
-        devices.draw(state)
-        self.query_one(PlanStrip).draw(state)
-        self.query_one(Ranks).draw(state)
-        self.query_one(Links).draw(state)
+        known = self._choices()
+        if self._chosen not in known:
+            self._choose(known[0] if known else None)
+        for widget in self.query(StateRows):
+            widget.draw(state)
+
+    def _choices(self) -> list[str]:
+        return [*choices(self._state), *(request.id for request in queue(self._state))]
+
+    def _choose(self, key: str | None) -> None:
+        self._chosen = key
+        self.query_one(Devices).chosen = self.query_one(Requests).chosen = key
 
     def action_choose(self, step: int) -> None:
         """Move the choice; past either end the pane scrolls instead."""
-        devices, known = self.query_one(Devices), choices(self._state)
-        at = known.index(devices.chosen) + step if devices.chosen in known else 0
+        known = self._choices()
+        at = known.index(self._chosen) + step if self._chosen in known else 0
         if 0 <= at < len(known):
-            devices.chosen = known[at]
-            devices.redraw()
+            self._choose(known[at])
+            self.query_one(Devices).redraw()
+            self.query_one(Requests).redraw()
         elif step > 0:
             self.scroll_down(animate=False)
         else:
@@ -65,6 +80,10 @@ class ClusterPane(VerticalScroll):
 
     def action_enter(self) -> None:
         """Act on what is chosen."""
-        chosen = self.query_one(Devices).chosen
-        if chosen is not None:
-            self.post_message(self.Chosen(chosen))
+        if self._chosen is not None:
+            self.post_message(self.Chosen(self._chosen))
+
+    def action_end(self) -> None:
+        """End the chosen request."""
+        if self._chosen in {request.id for request in queue(self._state)}:
+            self.post_message(self.Ended(str(self._chosen)))

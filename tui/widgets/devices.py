@@ -8,7 +8,7 @@ from textual.content import Content
 
 from core import events as ev
 from core.state import ClusterState, Device
-from tui.widgets.cells import Cell, line, table
+from tui.widgets.cells import Cell, line, mark, pointer, table
 from tui.widgets.figures import bar, duration, gib
 from tui.widgets.rows import StateRows
 
@@ -72,7 +72,7 @@ def device_rows(state: ClusterState, width: int, chosen: str | None = None) -> l
     for device, row in zip(
         devices, table(cells, width, flex=3, right=(6, 8), drop=(4, 7, 5, 3)), strict=True
     ):
-        rows.append(_mark(row, width) if device.id == chosen else row)
+        rows.append(mark(row, width) if device.id == chosen else row)
         note = _note(state, device)
         if note:
             rows.append(line((f"    {note}", "$text-warning"), width=width))
@@ -87,16 +87,8 @@ def device_rows(state: ClusterState, width: int, chosen: str | None = None) -> l
         )
     cells = [_peer(p, p.key == chosen) for p in peers]
     for peer, row in zip(peers, table(cells, width, flex=3, drop=(3,)), strict=True):
-        rows.append(_mark(row, width) if peer.key == chosen else row)
+        rows.append(mark(row, width) if peer.key == chosen else row)
     return rows
-
-
-def _mark(row: Content, width: int) -> Content:
-    return row.pad_right(max(0, width - row.cell_length)).stylize_before("on $panel-lighten-1")
-
-
-def _pointer(chosen: bool) -> Cell:
-    return ("›" if chosen else " ", "bold $text-accent")
 
 
 def _device(device: Device, now: float, chosen: bool) -> list[Cell]:
@@ -104,7 +96,7 @@ def _device(device: Device, now: float, chosen: bool) -> list[Cell]:
     chip = facts.chip if facts else device.address
     cores = f"{facts.cores} cores" if facts else ""
     cells = [
-        _pointer(chosen),
+        pointer(chosen),
         STATUS[device.status],
         (device.name, "bold"),
         (chip, ""),
@@ -137,7 +129,7 @@ def _note(state: ClusterState, device: Device) -> str:
 def _peer(peer: ev.PeerSeen, chosen: bool) -> list[Cell]:
     where = peer.host if peer.source == "mdns" else f"{peer.host} (config)"
     return [
-        _pointer(chosen),
+        pointer(chosen),
         ("+ peer", "$text-primary"),
         (peer.name, "bold"),
         (f"{where}:{peer.port}", "$muted"),

@@ -1,0 +1,68 @@
+"""The requests that wait or are being answered, whoever asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from core.state import ClusterState, Request
+from tui.widgets.cells import Cell, line, mark, pointer, table
+from tui.widgets.figures import duration
+from tui.widgets.rows import StateRows
+
+STATUS: dict[str, Cell] = {
+    "waiting": ("○ waiting", "$muted"),
+    "prefill": ("○ prefill", "$text-primary"),
+    "decode": ("▸ decode", "$text-success"),
+}
+
+
+def queue(state: ClusterState) -> tuple[Request, ...]:
+    """What the table shows: nothing when only the chat asks, which shows its own request itself."""
+    return state.open if any(request.source != "chat" for request in state.open) else ()
+
+
+def request_rows(state: ClusterState, width: int, chosen: str | None = None) -> list[Content]:
+    """A heading and a row for each request, oldest first; nothing when there is none."""
+    requests = queue(state)
+    if not requests:
+        return []
+    rows = [
+        line(
+            ("Requests", "bold $text-accent"),
+            (f"  {len(requests)} open  d ends the chosen one", "$muted"),
+            width=width,
+        )
+    ]
+    cells = [_request(request, state.now, request.id == chosen) for request in requests]
+    for request, row in zip(requests, table(cells, width, flex=3, right=(4, 5, 6), drop=(2,)), strict=True):
+        rows.append(mark(row, width) if request.id == chosen else row)
+    return rows
+
+
+def _request(request: Request, now: float, chosen: bool) -> list[Cell]:
+    done, speed = f"{len(request.ids)} tok", ""
+    if request.status == "prefill":
+        done = f"{request.prefilled}/{request.prefill_total}"
+    elif len(request.ids) > 1 and now > request.first:
+        speed = f"{(len(request.ids) - 1) / (now - request.first):.1f} tok/s"
+    return [
+        pointer(chosen),
+        STATUS[request.status],
+        (request.source, "$muted"),
+        (request.prompt, ""),
+        (duration(max(0.0, now - request.started)), "$muted"),
+        (done, ""),
+        (speed, "bold"),
+    ]
+
+
+class Requests(StateRows):
+    """The table of open requests, one of them chosen."""
+
+    chosen: str | None = None
+
+    def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
+        """See `request_rows`."""
+        return request_rows(state, width, self.chosen)
