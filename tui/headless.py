@@ -19,7 +19,7 @@ from core.session.record import software
 from core.state import ClusterState
 from core.text import size
 from tui import prepare
-from tui.cli import DONE, FAILED, Failure, UsageError
+from tui.cli import DONE, FAILED, Failure
 
 READY_S = 60.0
 
@@ -140,9 +140,7 @@ async def run(args: Namespace) -> int:
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     sampling = prepare.sampling(args)
     spec = await prepare.model(args.model, config.cache)
-    if args.split and sum(args.split) != spec.layers:
-        named = "+".join(map(str, args.split))
-        raise UsageError(f"the split {named} is {sum(args.split)} layers; {spec.name} has {spec.layers}")
+    prepare.adds_up(wish, spec)
     bus = Bus()
     recording = prepare.recorder(bus, args.record)
     rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None

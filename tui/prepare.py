@@ -92,6 +92,13 @@ def wish(args: Namespace, *, everywhere: bool = False) -> Wish:
     )
 
 
+def adds_up(wish: Wish, spec: ModelSpec) -> None:
+    """Raise UsageError unless the split asked for, if any, has the model's layers."""
+    if wish.split and sum(wish.split) != spec.layers:
+        named = "+".join(map(str, wish.split))
+        raise UsageError(f"the split {named} is {sum(wish.split)} layers; {spec.name} has {spec.layers}")
+
+
 def sampling(args: Namespace) -> Sampling:
     """How tokens are chosen, as typed. Raises UsageError."""
     if not 0 < args.top_p <= 1:
