@@ -17,6 +17,8 @@ from mlx.utils import tree_map_with_path
 from mlx_lm.utils import _get_classes, quantize_model, save_config, save_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from tests import families
+
 LAYERS = 6
 VOCABULARY = 512
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -80,6 +82,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "rope_scaling": None,
     },
     "llama_q4": LLAMA,
+    # Rows are packed in groups of 32, of which each of two ranks needs whole ones.
+    "llama_wide_q4": LLAMA | {"hidden_size": 128, "head_dim": 32, "intermediate_size": 256},
 }
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -101,8 +105,12 @@ TOOLS = (
 
 
 def build(name: str, out: Path, chat: str = CHAT) -> Path:
-    """Write the model `name` (see CONFIGS; `_q4` is quantised) to `out`, float32 throughout."""
-    config = json.loads(json.dumps(CONFIGS[name])) | {"eos_token_id": EOS}
+    """Write the model `name` (see CONFIGS; `_q4` is quantised) to `out`, float32 throughout.
+
+    Other names are those of tests.families.
+    """
+    named = CONFIGS[name] if name in CONFIGS else families.CONFIGS[name]
+    config = json.loads(json.dumps(named)) | {"eos_token_id": EOS}
     model = _random_model(config)
     if name.endswith("_q4"):
         model, config = quantize_model(model, config, group_size=32, bits=4)
@@ -141,6 +149,8 @@ def _random_model(config: dict[str, Any]) -> Any:
 
 def _random(path: str, was: Any) -> Any:
     if not isinstance(was, mx.array) or not mx.issubdtype(was.dtype, mx.floating):
+        return was
+    if was.ndim == 0:
         return was
     noise = mx.random.normal(was.shape)
     if path.endswith("norm.weight") or "layernorm" in path:
