@@ -14,7 +14,10 @@ BACKEND_REASON: dict[Backend, str] = {
     "sockets": "sockets between stages: a waiting rank sleeps, where MLX's ring spins a core",
     "ring": "MLX's ring, as asked",
 }
-REHEARSED = "spread over the devices as a rehearsal does, to show a cluster; they share this machine's cores"
+REHEARSED = (
+    "spread over the devices by their memory as a rehearsal does, to show a cluster; they share this "
+    "machine's cores"
+)
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

@@ -140,7 +140,7 @@ async def run(args: Namespace) -> int:
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     sampling = prepare.sampling(args)
     spec = await prepare.model(args.model, config.cache)
-    prepare.check_split(args, spec)
+    prepare.adds_up(wish, spec)
     bus = Bus()
     recording = prepare.recorder(bus, args.record)
     rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None

@@ -43,6 +43,7 @@ async def plan(args: Namespace) -> int:
         except InputError as error:
             raise UsageError(f"{args.cluster}: {error}") from None
         spec = await prepare.model(args.model, config.cache)
+        prepare.adds_up(wish, spec)
         _names_are_known(args.on, known[0])
         try:
             chosen = wish.plan(spec, *known)
@@ -50,6 +51,7 @@ async def plan(args: Namespace) -> int:
             raise Failure(str(error)) from None
         return _show(spec, chosen, *known, as_json=args.json)
     spec = await prepare.model(args.model, config.cache)
+    prepare.adds_up(wish, spec)
     bus = Bus()
     cluster = Cluster(bus, config, spec=spec, wish=wish)
     try:

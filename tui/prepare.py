@@ -92,11 +92,11 @@ def wish(args: Namespace, *, everywhere: bool = False) -> Wish:
     )
 
 
-def check_split(args: Namespace, spec: ModelSpec) -> None:
-    """Raises UsageError for a `--split` of another number of layers than the model has."""
-    if args.split and sum(args.split) != spec.layers:
-        named = "+".join(map(str, args.split))
-        raise UsageError(f"the split {named} is {sum(args.split)} layers; {spec.name} has {spec.layers}")
+def adds_up(wish: Wish, spec: ModelSpec) -> None:
+    """Raise UsageError unless the split asked for, if any, has the model's layers."""
+    if wish.split and sum(wish.split) != spec.layers:
+        named = "+".join(map(str, wish.split))
+        raise UsageError(f"the split {named} is {sum(wish.split)} layers; {spec.name} has {spec.layers}")
 
 
 def sampling(args: Namespace) -> Sampling:

@@ -27,7 +27,7 @@ async def serve(args: Namespace) -> int:
     config = prepare.settings()
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     spec = await prepare.model(args.model, config.cache)
-    prepare.check_split(args, spec)
+    prepare.adds_up(wish, spec)
     token: str = args.token or os.environ.get("EXO_TUI_TOKEN") or ""
     try:
         bound = bind(args.host, args.port, token)

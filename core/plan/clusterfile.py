@@ -53,6 +53,8 @@ def decode(document: bytes) -> tuple[list[Host], list[Wire]]:
         file = msgspec.json.decode(document, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(clean_line(str(error))) from None
+    if not file.devices:
+        raise InputError("there is no device in it")
     names = [clean_line(device.id) for device in file.devices]
     if len(set(names)) < len(names):
         raise InputError("two devices have the same id")

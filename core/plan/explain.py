@@ -106,7 +106,7 @@ def _layers(count: int) -> str:
 def left_out(setting: Setting, stages: Sequence[Stage], forecast: Forecast) -> list[str]:
     """Why each device that is not in the plan is not."""
     used = {name for stage in stages for name in stage.devices}
-    lines: list[str] = []
+    lines = [f"{name} is left out: none of its memory is free" for name in setting.crowded]
     for name, host in setting.hosts.items():
         if name in used:
             continue

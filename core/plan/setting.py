@@ -17,13 +17,14 @@ NO_HYBRID = "a pipeline of tensor groups needs a process group each, which MLX c
 
 
 class Setting:
-    """A model on a cluster at a context. Hosts without usable memory are left out."""
+    """A model on a cluster at a context. Hosts without usable memory are left out, and named in `crowded`."""
 
     def __init__(
         self, spec: ModelSpec, hosts: Sequence[Host], wires: Sequence[Wire], context: int, prompt: int = 512
     ) -> None:
         self.spec = spec
         self.hosts = {host.id: host for host in hosts if memory.usable(host) > 0}
+        self.crowded = tuple(host.id for host in hosts if host.id not in self.hosts)
         self.wires = [wire for wire in wires if wire.a in self.hosts and wire.b in self.hosts]
         self.context = context
         self.prompt = min(prompt, context)

@@ -267,7 +267,7 @@ def receive(peer: socket.socket, count: int, deadline: float | None = None) -> b
 
 
 def echo_delay() -> float:
-    """Seconds by which a rehearsal slows each answer, really: from `echo-delay` in ms in its folder."""
+    """Seconds by which a rehearsal slows each message sent, really: from `echo-delay` in ms in its folder."""
     written = text(os.path.join(REHEARSAL[2], "echo-delay"), 32) if REHEARSAL else None
     try:
         return min(10.0, max(0.0, float(written) / 1000)) if written else 0.0
@@ -357,6 +357,7 @@ class Burst:
     def __init__(self, peer: socket.socket, timeout: float) -> None:
         self.peer = peer
         self.timeout = timeout
+        self.delay = echo_delay()
         self.buffer = b""
 
     def trip(self, number: int) -> float | None:
@@ -364,6 +365,8 @@ class Burst:
         start = time.perf_counter()
         deadline = start + self.timeout
         self.peer.settimeout(self.timeout)
+        if self.delay:
+            time.sleep(self.delay)
         try:
             self.peer.sendall(struct.pack(">Q", number) + b"\0" * (MESSAGE - 8))
             while True:

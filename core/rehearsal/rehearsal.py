@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncssh
@@ -47,10 +48,11 @@ def _new_key(path: Path) -> asyncssh.SSHKey:
 class Rehearsal:
     """So many devices, from `start` to `close`. Only a console that knows `scope` sees them."""
 
-    def __init__(self, devices: int) -> None:
+    def __init__(self, devices: int, budgets: Sequence[float] = BUDGETS) -> None:
         if not 1 <= devices <= 16:
             raise RehearsalError(f"a rehearsal has 1 to 16 devices, not {devices}")
         self._count = devices
+        self._budgets = budgets
         self.scope = secrets.token_hex(6)
         self._folder = Path(tempfile.mkdtemp(prefix=f"exo-tui-{self.scope}-"))
         self.keys = HostKeys(self._folder / "known_hosts")
@@ -77,7 +79,7 @@ class Rehearsal:
             scope=self.scope,
             folder=str(self._folder / name),
             shared=str(self._folder),
-            budget=int(BUDGETS[index % len(BUDGETS)] * 2**30),
+            budget=int(self._budgets[index % len(self._budgets)] * 2**30),
             host_key=str(key_path),
             user_keys=str(self._folder / "user_key.pub"),
         )
@@ -129,7 +131,7 @@ class Rehearsal:
         await self._order(device, "mend")
 
     def delay(self, device: str, milliseconds: float) -> None:
-        """Make the device's agent answer every probe so much later; 0 ends it."""
+        """Make the device send so much later whatever it sends in probes, answers or not; 0 ends it."""
         path = self._members[device].folder / "echo-delay"
         if milliseconds:
             path.write_text(str(milliseconds))

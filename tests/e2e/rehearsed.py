@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from core.bus import Bus
 from core.cluster import Cluster
 from core.config import Config
 from core.models.spec import read
-from core.rehearsal.rehearsal import Rehearsal
+from core.rehearsal.rehearsal import BUDGETS, Rehearsal
 from core.request import Sampling
 from core.session.record import Recorder
 from core.state import ClusterState, Request
@@ -79,17 +79,19 @@ async def rehearsed(
     folder: Path,
     *,
     split: tuple[int, ...] = (),
+    everywhere: bool = False,
+    budgets: Sequence[float] = BUDGETS,
     max_tokens: int = 24,
     recording: Path | None = None,
 ) -> AsyncIterator[Rehearsed]:
     """A cluster of `devices` with a plan for `model`, closed in time at the end."""
     bus = Bus()
-    rehearsal = Rehearsal(devices)
+    rehearsal = Rehearsal(devices, budgets)
     cluster = Cluster(
         bus,
         Config(folder / "config", folder / "cache"),
         spec=read(model),
-        wish=Wish(split=split),
+        wish=Wish(split=split, everywhere=everywhere),
         sampling=Sampling(max_tokens=max_tokens),
         rehearsal=rehearsal,
         recorder=Recorder(bus, recording) if recording else None,

@@ -12,7 +12,7 @@ from .avahi import Avahi
 from .cluster import LIMIT, Setup
 from .vlab import Lab
 
-WAIT = ["--wait", "5"]
+WAIT = ["--wait", "10"]  # under load a name takes more than one question
 TURNED = "Eve \u202eoiduts\u2066 \u009b2J x"
 """Marks that turn the reading direction, and a C1 control sequence."""
 

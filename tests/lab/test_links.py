@@ -44,7 +44,7 @@ async def test_every_pair_is_measured_at_an_address_that_the_other_end_reaches(
     }
     assert measured == {
         ("h1", "h2"): (lab["h2"].ip, 30),
-        ("h1", THIS_MACHINE): (console.ip, 30),
+        (THIS_MACHINE, "h1"): (lab["h1"].ip, 30),
         ("h2", THIS_MACHINE): (console.ip, 30),
     }
 

@@ -231,6 +231,14 @@ def test_an_echo_delay_makes_round_trips_longer(agents: Agents, tmp_path: Path) 
     port = agent.listen("127.0.0.1").ports["127.0.0.1"]
     (tmp_path / "echo-delay").write_text("20\n")
     slow = agent.probe(port, trips=3, warmup=1, timeout=5)
+    assert len(slow.rtts_us) == 3 and min(slow.rtts_us) >= 40_000  # it delays its questions as well
+
+
+def test_a_delayed_device_measures_its_links_as_slow(agents: Agents, tmp_path: Path) -> None:
+    """A device behind a slow link is slow whoever asks."""
+    port = agents().listen("127.0.0.1").ports["127.0.0.1"]
+    (tmp_path / "echo-delay").write_text("20")
+    slow = agents(f"1000000000:{os.getpid()}:{tmp_path}").probe(port, trips=3, warmup=1, timeout=5)
     assert len(slow.rtts_us) == 3 and min(slow.rtts_us) >= 20_000
 
 

@@ -68,6 +68,8 @@ def test_a_smaller_budget_moves_layers_away_and_is_named() -> None:
     none = propose(SPEC, hosts(2, 0.1), cables("h0", "h1"), 4096, everywhere=True)
     assert none.split == (30,)
     assert any(why.startswith("h1 is left out: 99 MiB usable holds not one layer") for why in none.why)
+    full = propose(SPEC, [*hosts(2), Host("full", GIB, GIB)], [], 4096, everywhere=True)
+    assert "full is left out: none of its memory is free" in full.why
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 8])

@@ -28,6 +28,22 @@ async def _gone(pid: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def _up(rank: Rank) -> int:
+    """The worker's pid once it is there; until then the lease is renewed."""
+    assert rank.process.stdin is not None
+
+    async def beat(stdin: asyncio.StreamWriter) -> None:
+        while True:
+            stdin.write(b"\n")
+            await asyncio.sleep(0.1)
+
+    beats = asyncio.create_task(beat(rank.process.stdin))
+    try:
+        return (await rank.ev("hello"))["pid"]
+    finally:
+        beats.cancel()
+
+
 async def test_cancel_ends_within_a_token_and_leaves_the_next_request_whole(cluster, alone) -> None:
     async with cluster("llama", [2, 4]) as ranks:
         name = ranks.ask(PROMPT, LONG)
@@ -99,7 +115,7 @@ async def test_a_killed_rank_ends_a_ring(cluster) -> None:
 async def test_no_process_outlives_its_console(way, stopped, package: Path, tmp_path: Path) -> None:
     rank = await Rank.spawn(package, tmp_path / "log", lease=60.0 if way == "eof" else 3.0)
     rank.send("start", rank=0, size=1, start=0, end=6, model="-", backend="sockets", address="127.0.0.1")
-    pid = (await rank.ev("hello"))["pid"]
+    pid = await _up(rank)
     if stopped:  # a worker that can no longer do anything about it
         os.kill(pid, signal.SIGSTOP)
     last = await (rank.end() if way == "eof" else rank.ev("exit"))
