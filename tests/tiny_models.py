@@ -15,6 +15,8 @@ from mlx.utils import tree_map_with_path
 from mlx_lm.utils import _get_classes, quantize_model, save_config, save_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from tests import families
+
 LAYERS = 6
 VOCABULARY = 512
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -86,8 +88,13 @@ CHAT = (
 
 
 def build(name: str, out: Path) -> Path:
-    """Write the model `name` (see CONFIGS; `_q4` is quantised) to `out`, float32 throughout."""
-    config = json.loads(json.dumps(CONFIGS[name])) | {"eos_token_id": EOS}
+    """Write the model `name` (see CONFIGS; `_q4` is quantised) to `out`, float32 throughout.
+
+    Other names are those of tests.families.
+    """
+    config = json.loads(json.dumps(CONFIGS[name] if name in CONFIGS else families.CONFIGS[name])) | {
+        "eos_token_id": EOS
+    }
     model_class, arguments = _get_classes(config)
     mx.random.seed(7)
     model = model_class(arguments.from_dict(config))
@@ -104,6 +111,8 @@ def build(name: str, out: Path) -> Path:
 
 def _random(path: str, was: Any) -> Any:
     if not isinstance(was, mx.array) or not mx.issubdtype(was.dtype, mx.floating):
+        return was
+    if was.ndim == 0:
         return was
     noise = mx.random.normal(was.shape)
     if path.endswith("norm.weight") or "layernorm" in path:

@@ -13,8 +13,6 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.cache import make_prompt_cache
 
-from .layers import Unsplittable
-
 
 def _kind(cache: Any) -> tuple[Any, ...]:
     """Caches of one kind answer alike when they have seen the same tokens."""
@@ -31,22 +29,20 @@ def _counters(cache: Any) -> list[Any]:
 
 
 class Caches:
-    """One request's caches for layers [start, end) of `layers`; `offset` is the tokens seen."""
+    """One request's caches for the layers of a stage; `offset` is the tokens seen."""
 
-    def __init__(self, model: nn.Module, start: int, end: int, layers: int | None) -> None:
-        """`layers` None: the model is whole and its caches are taken as they are. Raises Unsplittable."""
+    def __init__(self, model: nn.Module, mine: set[int] | None = None) -> None:
+        """`mine`: which of the model's caches are real here; None: all of them."""
         self.all = make_prompt_cache(model)
         self.local = self.all
         self.offset = 0
         self._ghosts: list[Any] = []
-        if layers is None:
+        if mine is None:
             return
-        if len(self.all) != layers:
-            raise Unsplittable(f"it has {len(self.all)} caches for {layers} layers")
-        self.local = self.all[start:end]
+        self.local = [self.all[index] for index in sorted(mine)]
         twins = {_kind(one): one for one in reversed(self.local)}
         for index, cache in enumerate(self.all):
-            if start <= index < end:
+            if index in mine:
                 continue
             twin = twins.get(_kind(cache))
             if twin is not None:

@@ -1,44 +1,42 @@
 # pyright: basic
 """What makes one stage out of a whole model, without a line about any family.
 
-The model keeps its full list of layers and its own forward. Layers that live elsewhere become Hollow; the
-first and last ones here become Edges, where hidden states come in and go out. Everything before and after is
-built into the lazy graph but never evaluated, hence never read from disk.
+The model keeps its full list of layers and its own forward. Layers that live elsewhere become Hollow; at the
+first and last ones here, Edges, hidden states come in and go out. Everything before and after is built into
+the lazy graph but never evaluated, hence never read from disk.
 """
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
-INNER = ("model", "language_model.model", "transformer", "backbone")
+Key = int | str  # of an argument: its place or its name
 
 
 class Unsplittable(Exception):
-    """This family cannot be cut into stages; the text says why."""
+    """This family cannot be cut into stages, or not here; the text says why."""
 
 
 class Cell:
-    """Where hidden states [B, L, D] enter (`given`) and leave (`taken`) the stage."""
+    """What comes into the stage and leaves it in one pass."""
 
     def __init__(self) -> None:
-        self.given: mx.array | None = None
-        self.taken: mx.array | None = None
-        self.probe = (
-            False  # take zeros shaped like what would have come in: its shape is known without reading
-        )
+        self.inbox: dict[tuple[int, Key], mx.array] = {}  # by layer and argument
+        self.outbox: dict[tuple[int, Key], mx.array] = {}  # what later layers were to be given
+        self.wanted: set[tuple[int, Key]] = set()  # of those
+        self.left: list[Any] = []  # the outputs of the last layer here
 
-    def take(self) -> mx.array:
-        """What left the stage in this pass. Raises Unsplittable when the last layer here was never called."""
-        if self.taken is None:
-            raise Unsplittable("its forward does not go through its list of layers")
-        return self.taken
+    def clear(self) -> None:
+        """Let go of one pass."""
+        self.inbox, self.outbox, self.left = {}, {}, []
 
 
 class Hollow(nn.Module):
-    """A layer that lives elsewhere: hands its input on, answers every question as the original would."""
+    """Answers every question as the original layer would."""
 
     def __init__(self, original: nn.Module) -> None:
         super().__init__()
@@ -51,54 +49,62 @@ class Hollow(nn.Module):
         except AttributeError:
             return getattr(object.__getattribute__(self, "_original"), name)
 
-    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        return x
+
+class Elsewhere(Hollow):
+    """A layer that lives elsewhere: hands its argument `main` on, in a tuple of `arity` if that is not 0.
+
+    What it was to be given besides is noted, if a later stage will want it.
+    """
+
+    def __init__(self, original: nn.Module, cell: Cell, index: int, main: Key, arity: int) -> None:
+        super().__init__(original)
+        object.__setattr__(self, "_cell", cell)
+        object.__setattr__(self, "_index", index)
+        object.__setattr__(self, "_main", main)
+        object.__setattr__(self, "_arity", arity)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        cell, index = self._cell, self._index
+        given: dict[Key, Any] = {**dict(enumerate(args)), **kwargs}
+        if cell.wanted:
+            cell.outbox |= {
+                (index, key): value for key, value in given.items() if (index, key) in cell.wanted
+            }
+        x = given[self._main]
+        return (x, *[None] * (self._arity - 1)) if self._arity else x
 
 
 class Edge(Hollow):
-    """A local layer whose input comes from the cell (`enters`), or whose output goes to it (`leaves`)."""
+    """A local layer whose arguments come from the cell where it has any, and whose outputs it may note."""
 
-    def __init__(self, original: nn.Module, cell: Cell, enters: bool, leaves: bool) -> None:
+    def __init__(self, original: nn.Module, cell: Cell, index: int, leaves: bool) -> None:
         super().__init__(original)
         object.__setattr__(self, "_cell", cell)
-        object.__setattr__(self, "_enters", enters)
+        object.__setattr__(self, "_index", index)
         object.__setattr__(self, "_leaves", leaves)
 
-    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        cell: Cell = self._cell
-        if self._enters:
-            if not isinstance(x, mx.array):
-                raise Unsplittable("more than one array goes from layer to layer")
-            if cell.probe:
-                x = mx.zeros(x.shape, x.dtype)
-            elif cell.given is not None:
-                x = cell.given
-        y = self._original(x, *args, **kwargs)
-        if not isinstance(y, mx.array):
-            raise Unsplittable("its layers return more than the hidden states")
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        inbox, index = self._cell.inbox, self._index
+        if inbox:
+            args = tuple(inbox.get((index, place), one) for place, one in enumerate(args))
+            kwargs = {name: inbox.get((index, name), one) for name, one in kwargs.items()}
+        y = self._original(*args, **kwargs)
         if self._leaves:
-            cell.taken = y
+            parts = y if isinstance(y, tuple) else (y,)
+            # Handles of their own: what follows the layers may assign into these arrays.
+            self._cell.left = [mx.stop_gradient(one) if isinstance(one, mx.array) else one for one in parts]
         return y
 
 
 def layers_of(model: nn.Module) -> list[Any]:
-    """The model's own list of layers, to be changed in place; empty when it is under no known name."""
-    for path in INNER:
-        found: Any = model
-        for part in path.split("."):
-            found = getattr(found, part, None)
-        layers = getattr(found, "layers", None)
-        if isinstance(layers, list):
-            return layers
-    return []
-
-
-def cut(layers: list[Any], start: int, end: int, cell: Cell) -> None:
-    """Leave only layers [start, end) of the list alive."""
-    for index in range(len(layers)):
-        if not start <= index < end:
-            layers[index] = Hollow(layers[index])
-    first, last = start > 0, end < len(layers)
-    if first or last:
-        for index in {start, end - 1}:
-            layers[index] = Edge(layers[index], cell, first and index == start, last and index == end - 1)
+    """The model's own list of layers, to be changed in place; empty when it is not one list."""
+    wanted = list(getattr(model, "layers", None) or ())  # some models answer with a copy, or with more
+    pending: list[Any] = [model]
+    found: list[Any] = []
+    while pending:
+        for child in dict.values(pending.pop()):  # `children` would give copies of lists
+            if isinstance(child, nn.Module):
+                pending.append(child)
+            elif isinstance(child, list) and len(found) < len(child) <= len(wanted):
+                found = child if all(map(operator.is_, child, wanted)) else found
+    return found

@@ -18,8 +18,11 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten
 from mlx_lm.utils import _get_classes, load_model
 
+from . import dequantise
 from .caches import Caches
-from .layers import Cell, Unsplittable, cut, layers_of
+from .layers import Unsplittable, layers_of
+from .seam import cut
+from .wiring import Wiring
 
 WARM = (8, 1)  # tokens of the warm-up forwards: matrix-matrix kernels, then matrix-vector ones
 
@@ -41,10 +44,18 @@ def working_set() -> int | None:
 class Stage:
     """A part of a model that takes token ids or hidden states and gives hidden states or logits."""
 
-    def __init__(self, path: Path, start: int, end: int, progress: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        start: int,
+        end: int,
+        progress: Callable[[int, int], None],
+        memory: int | None = None,
+    ) -> None:
         """Read exactly this stage's tensors; `progress(done, total)` after each layer.
 
-        Raises BadModel and Unsplittable.
+        `memory`: weights may be dequantised within so many bytes, where that is faster. Raises BadModel and
+        Unsplittable.
         """
         if not (path / "config.json").is_file():
             raise BadModel(f"{path} is not a model: it has no config.json")
@@ -62,21 +73,26 @@ class Stage:
             raise BadModel(f"the model has layers 0 to {count}, not {start} to {end}")
         self.first, self.last = start == 0, end == count
         self._whole = self.first and self.last
-        self._range = (start, end, None if self._whole else count)
+        self.layers = end - start
         self.lifted = not on_gpu() and bool(config.get("quantization"))
         self._lift()
-        named = _tensors(self.model)
-        self._cell = Cell()
         own = layers[start:end]
+        self.choice = dequantise.Choice()
+        if memory and not on_gpu():
+            self.choice = dequantise.choose(self.model, own, layers[:start] + layers[end:], memory)
+        named = _tensors(self.model)
+        self._mine: set[int] | None = None
         if not self._whole:
-            cut(layers, start, end, self._cell)
-        try:
+            try:
+                wiring = Wiring(self.model, layers)
+                self._cell, self._before, self._after = cut(layers, start, end, wiring)
+                self._mine = wiring.caches(start, end)
+                self._held = self._needed(named, own)
+            except (Unsplittable, TypeError, ValueError, AttributeError) as error:
+                # A family may look closer at what its layers return than hollow ones can answer.
+                raise Unsplittable(f"{family} has no stage of layers {start} to {end}: {error}") from error
+        else:
             self._held = self._needed(named, own)
-        except (TypeError, ValueError) as error:
-            # A family may take apart what its layers return, which hollow ones do not.
-            if self._whole:
-                raise
-            raise Unsplittable(f"{family}: {error}") from error
         self._check(given)
         for done, layer in enumerate(own):
             progress(done, len(own) + 1)
@@ -95,7 +111,7 @@ class Stage:
 
     def _needed(self, named: dict[str, mx.array], own: list[Any]) -> dict[str, mx.array]:
         """The tensors this stage's forward depends on, found in its graph before anything is read."""
-        out = self._probe(WARM[0], self.caches())
+        out = self.forward(self._zeros(WARM[0]), self.caches())
         graph = io.StringIO()
         mx.export_to_dot(graph, out, **named)
         used = set(re.findall(r'^"([^"]+)" ->', graph.getvalue(), re.MULTILINE))
@@ -119,8 +135,8 @@ class Stage:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def caches(self) -> Caches:
-        """An empty KV cache for one sequence. Raises Unsplittable."""
-        return Caches(self.model, *self._range)
+        """An empty KV cache for one sequence."""
+        return Caches(self.model, self._mine)
 
     def forward(self, given: mx.array, caches: Caches) -> mx.array:
         """One pass over the next tokens of the sequence that `caches` holds, still lazy.
@@ -128,15 +144,20 @@ class Stage:
         In: token ids [B, L] to the first stage, hidden states [B, L, D] to the others. Out: logits [B, L, V]
         from the last stage, hidden states from the others.
         """
+        if self._whole:
+            out = self.model(given, cache=caches.all)
+            caches.advance(given.shape[1])
+            return out
         cell, tokens = self._cell, given
-        if not self.first:
-            cell.given, tokens = given, mx.zeros(given.shape[:2], mx.int32)
+        if self._before is not None:
+            cell.inbox = self._before.unpack(given)
+            tokens = mx.zeros(given.shape[:2], mx.int32)
         try:
             out = self.model(tokens, cache=caches.all)
             caches.advance(tokens.shape[1])
-            return out if self.last else cell.take()
+            return out if self._after is None else self._after.pack(cell)
         finally:
-            cell.given = cell.taken = None
+            cell.clear()
 
     def adopt(self, hidden: mx.array, lifted: bool) -> mx.array:
         """A neighbour's hidden states in the dtype this stage computes in (`lifted`: see wire.Flag)."""
@@ -149,19 +170,17 @@ class Stage:
         caches = self.caches()
         for done, length in enumerate(WARM):
             progress(done, len(WARM))
-            mx.eval(self._probe(length, caches))
+            mx.eval(self.forward(self._zeros(length), caches))
             caches.evaluate()
         mx.clear_cache()
         progress(len(WARM), len(WARM))
 
-    def _probe(self, length: int, caches: Caches) -> mx.array:
-        self._cell.probe = True
-        try:
-            out = self.model(mx.zeros((1, length), mx.int32), cache=caches.all)
-            caches.advance(length)
-            return out if self.last else self._cell.take()
-        finally:
-            self._cell.probe, self._cell.taken = False, None
+    def _zeros(self, length: int) -> mx.array:
+        """Something to feed the stage with."""
+        if self.first:
+            return mx.zeros((1, length), mx.int32)
+        assert self._before is not None
+        return mx.zeros((1, length, self._before.width), self._before.dtype)
 
 
 def _tensors(module: nn.Module) -> dict[str, mx.array]:

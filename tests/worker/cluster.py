@@ -89,6 +89,7 @@ class Cluster:
     def __init__(self, package: Path, logs: Path, model: Path, split: list[int], backend: str = "sockets"):
         self.package, self.logs, self.model, self.split, self.backend = package, logs, model, split, backend
         self.context = 0
+        self.extra: dict[str, Any] = {}  # more fields of the start operation
         self.ranks: list[Rank] = []
         self._requests = 0
 
@@ -109,7 +110,7 @@ class Cluster:
             made.send(
                 "start", rank=rank, size=size, start=start, end=start + count,
                 model=str(self.model), backend=self.backend, address="127.0.0.1",
-                context=self.context,
+                context=self.context, **self.extra,
             )  # fmt: skip
             start += count
         self.ports = [(await rank.ev("listening"))["port"] for rank in self.ranks]
