@@ -191,6 +191,12 @@ class RankLoaded(Event, frozen=True, kw_only=True):
     digest: str
     """sha256 over the names, shapes and types of the tensors the rank holds."""
     seconds: float
+    blas: str = ""
+    """What it multiplies matrices with on a CPU, where that is not MLX's own."""
+    dequantised: bool = False
+    """Whether quantised weights were made float32, because that measured as faster:"""
+    packed_s: float | None = None
+    float_s: float | None = None
 
 
 class RankBeat(Event, frozen=True, kw_only=True):

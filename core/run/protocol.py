@@ -40,13 +40,17 @@ class PhaseSaid(Said, frozen=True, tag="phase"):
 
 
 class Loaded(Said, frozen=True):
-    """`weights` in bytes, `digest` over the tensors held."""
+    """`weights` in bytes, `digest` over the tensors held. The rest: see events.RankLoaded."""
 
     start: int
     end: int
     weights: int
     digest: str
     seconds: float
+    blas: str = ""
+    dequantised: bool = False
+    packed_s: float | None = None
+    float_s: float | None = None
 
 
 class Beat(Said, frozen=True):

@@ -12,6 +12,7 @@ import platform
 import sys
 import time
 import traceback
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def _run(channel: Channel) -> None:
         mx.disable_compile()
     import mlx_lm
 
+    from .dequantise import blas
     from .follower import Follower
     from .leader import Leader
     from .stage import Stage, on_gpu, working_set
@@ -78,7 +80,9 @@ def _run(channel: Channel) -> None:
     began = time.monotonic()
     channel.phase("load", 0, 1)
     first, last = int(start["start"]), int(start["end"])
-    stage = Stage(model, first, last, lambda done, total: channel.phase("load", done, total))
+    # Only if asked: tokens may differ from those of the packed weights where two are nearly as likely.
+    memory = int(start.get("memory") or 0) if start.get("dequantise", "never") == "auto" else 0
+    stage = Stage(model, first, last, lambda done, total: channel.phase("load", done, total), memory)
     if (stage.first, stage.last) != (rank == 0, rank == size - 1):
         raise ControlError(f"layers {first} to {last} are not for rank {rank} of {size}")
     tokens = Tokens(model) if rank == 0 else None
@@ -89,6 +93,8 @@ def _run(channel: Channel) -> None:
         weights=stage.weights,
         digest=stage.digest,
         seconds=round(time.monotonic() - began, 3),
+        blas=blas(),
+        **asdict(stage.choice),
     )
     stage.warm_up(lambda done, total: channel.phase("warmup", done, total))
     channel.phase("ready", 1, 1)
