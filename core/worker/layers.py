@@ -65,12 +65,10 @@ class Elsewhere(Hollow):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         cell, index = self._cell, self._index
-        given: dict[Key, Any] = {**dict(enumerate(args)), **kwargs}
         if cell.wanted:
-            cell.outbox |= {
-                (index, key): value for key, value in given.items() if (index, key) in cell.wanted
-            }
-        x = given[self._main]
+            given = {(index, key): value for key, value in [*enumerate(args), *kwargs.items()]}
+            cell.outbox |= {where: value for where, value in given.items() if where in cell.wanted}
+        x = kwargs[self._main] if isinstance(self._main, str) else args[self._main]
         return (x, *[None] * (self._arity - 1)) if self._arity else x
 
 

@@ -7,8 +7,6 @@ The first stage also holds the embedding, the last one the norm and the head (or
 from __future__ import annotations
 
 import hashlib
-import io
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from mlx_lm.utils import _get_classes, load_model
 
 from . import dequantise
 from .caches import Caches
+from .graph import used
 from .layers import Unsplittable, layers_of
 from .seam import cut
 from .wiring import Wiring
@@ -51,12 +50,14 @@ class Stage:
         end: int,
         progress: Callable[[int, int], None],
         memory: int | None = None,
+        divide: Callable[[nn.Module, dict[str, Any]], None] | None = None,
     ) -> None:
         """Read exactly this stage's tensors; `progress(done, total)` after each layer.
 
-        `memory`: weights may be dequantised within so many bytes, where that is faster. Raises BadModel and
-        Unsplittable.
+        `memory`: weights may be dequantised within so many bytes, where that is faster. `divide` leaves a
+        part of each layer of the still lazy model. Raises BadModel and Unsplittable.
         """
+        self.before: Callable[[mx.array, Caches], None] | None = None  # told of each pass
         if not (path / "config.json").is_file():
             raise BadModel(f"{path} is not a model: it has no config.json")
         if mx.metal.is_available() and (limit := working_set()):
@@ -76,6 +77,8 @@ class Stage:
         self.layers = end - start
         self.lifted = not on_gpu() and bool(config.get("quantization"))
         self._lift()
+        if divide is not None:
+            divide(self.model, config)
         own = layers[start:end]
         self.choice = dequantise.Choice()
         if memory and not on_gpu():
@@ -96,9 +99,9 @@ class Stage:
         self._check(given)
         for done, layer in enumerate(own):
             progress(done, len(own) + 1)
-            mx.eval(layer.parameters())
+            _read(layer.parameters(), singly=divide is not None)
         progress(len(own), len(own) + 1)
-        mx.eval(self._held)
+        _read(self._held, singly=divide is not None)
         progress(len(own) + 1, len(own) + 1)
 
     def _lift(self) -> None:
@@ -112,11 +115,9 @@ class Stage:
     def _needed(self, named: dict[str, mx.array], own: list[Any]) -> dict[str, mx.array]:
         """The tensors this stage's forward depends on, found in its graph before anything is read."""
         out = self.forward(self._zeros(WARM[0]), self.caches())
-        graph = io.StringIO()
-        mx.export_to_dot(graph, out, **named)
-        used = set(re.findall(r'^"([^"]+)" ->', graph.getvalue(), re.MULTILINE))
+        found = used(out, named)
         inside = {id(one) for layer in own for one in _tensors(layer).values()}
-        return {name: one for name, one in named.items() if name in used or id(one) in inside}
+        return {name: one for name, one in named.items() if name in found or id(one) in inside}
 
     def _check(self, given: set[str]) -> None:
         missing = sorted(self._held.keys() - given)
@@ -144,6 +145,8 @@ class Stage:
         In: token ids [B, L] to the first stage, hidden states [B, L, D] to the others. Out: logits [B, L, V]
         from the last stage, hidden states from the others.
         """
+        if self.before is not None:
+            self.before(given, caches)
         if self._whole:
             out = self.model(given, cache=caches.all)
             caches.advance(given.shape[1])
@@ -181,6 +184,17 @@ class Stage:
             return mx.zeros((1, length), mx.int32)
         assert self._before is not None
         return mx.zeros((1, length, self._before.width), self._before.dtype)
+
+
+def _read(tensors: Any, singly: bool) -> None:
+    """Read lazy tensors; `singly` those that are parts, so that only one is ever there whole."""
+    if not singly:
+        mx.eval(tensors)
+        return
+    flat: Any = tree_flatten(tensors)
+    for _, one in flat:
+        mx.eval(one)
+        mx.clear_cache()
 
 
 def _tensors(module: nn.Module) -> dict[str, mx.array]:

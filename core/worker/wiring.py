@@ -7,10 +7,8 @@ layers (shared keys and values), from the prompt's tokens (inputs per layer) or 
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +17,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models.cache import make_prompt_cache
 
+from .graph import sources
 from .layers import Hollow, Key, Unsplittable
 
 INSIDE = "(inside)"  # in place of the key of an argument that is only part of one
@@ -154,10 +153,10 @@ class Wiring:
                     if id(leaf) not in handed and (index, key) != (0, self.main):
                         values[id(leaf)] = leaf
                         targets.setdefault(id(leaf), []).append((index, key if leaf is value else INSIDE))
-        sources = _sources(names, {f"value{one}": value for one, value in values.items()})
+        found = sources(names, values)
         items = []
         for one, value in values.items():
-            if used := sources[f"value{one}"]:
+            if used := found[one]:
                 if used != {"tokens"} or INSIDE in dict(targets[one]).values() or not _per_token(value):
                     index, key = targets[one][0]
                     raise Unsplittable(f"layer {index} takes as argument {key} what cannot be handed on")
@@ -209,23 +208,3 @@ def _used(call: Call, caches: list[Any]) -> set[int]:
 def _parts(value: Any) -> list[Any]:
     inner = value if isinstance(value, list | tuple) else getattr(value, "caches", None) or ()
     return [value, *inner]
-
-
-def _sources(names: dict[str, mx.array], values: dict[str, mx.array]) -> dict[str, set[str]]:
-    """Which of `names` each of `values` is computed from, directly: what those are made of does not count."""
-    text = io.StringIO()
-    mx.export_to_dot(text, *values.values(), **names, **values)
-    back: dict[str, list[str]] = {}
-    for start, end in re.findall(r'^"?([^" ]+)"? -> "?([^"\n]+)"?$', text.getvalue(), re.MULTILINE):
-        back.setdefault(end, []).append(start)
-    found: dict[str, set[str]] = {}
-    for value in values:
-        found[value], seen, pending = set(), {value}, [value]
-        while pending:
-            for one in back.get(pending.pop(), ()):
-                if one in names:
-                    found[value].add(one)
-                elif one not in seen:
-                    seen.add(one)
-                    pending.append(one)
-    return found

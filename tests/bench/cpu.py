@@ -1,6 +1,6 @@
 """One rank on this machine's CPU: decode and prefill, with and without OpenBLAS and dequantised weights.
 
-`python -m tests.bench.cpu [MODEL]`; without MODEL, the demo model. Best of three requests each.
+`python -m tests.bench.cpu [MODEL]`; without MODEL, the demo model. Best of four requests each.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ async def measure(model: Path, blas: str | None, dequantise: str, threads: str |
             loaded = ranks.ranks[0].named("loaded")[0]
             answers = [
                 (await ranks.generate([i + 3, *PROMPT], TOKENS, ignore_eos=True, chunk=128))[1]
-                for i in range(3)
+                for i in range(4)
             ]
             prefill = max(one["prefill_tps"] for one in answers)
             decode = max(one["decode_tps"] for one in answers)

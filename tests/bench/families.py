@@ -1,7 +1,7 @@
 """Every configuration there is, cut into three stages in this process: which give the whole model's logits.
 
 `python -m tests.bench.families [TEST_MODELS_PY] [NAMES...]`: also the list `test_all_models` of mlx-lm's own
-tests/test_models.py, which its source distribution has. MB are what the loads peaked at over the shares.
+tests/test_models.py, which its source distribution has.
 """
 
 from __future__ import annotations
