@@ -191,6 +191,8 @@ class RankLoaded(Event, frozen=True, kw_only=True):
     digest: str
     """sha256 over the names, shapes and types of the tensors the rank holds."""
     seconds: float
+    peak: int = 0
+    """Bytes held at most while loading."""
     blas: str = ""
     """What it multiplies matrices with on a CPU, where that is not MLX's own."""
     dequantised: bool = False

@@ -80,6 +80,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "rope_scaling": None,
     },
     "llama_q4": LLAMA,
+    # Rows are packed in groups of 32, of which each of two ranks needs whole ones.
+    "llama_wide_q4": LLAMA | {"hidden_size": 128, "head_dim": 32, "intermediate_size": 256},
 }
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"

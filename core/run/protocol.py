@@ -47,6 +47,7 @@ class Loaded(Said, frozen=True):
     weights: int
     digest: str
     seconds: float
+    peak: int = 0
     blas: str = ""
     dequantised: bool = False
     packed_s: float | None = None

@@ -12,10 +12,12 @@ import platform
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # A worker reads the directory it is given and never the network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -23,6 +25,9 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from .control import Channel, ControlError, Stopped
 from .wire import Lost, Wire
+
+if TYPE_CHECKING:
+    from .tensor import Place
 
 
 def main() -> int:
@@ -56,6 +61,7 @@ def _run(channel: Channel) -> None:
     from .follower import Follower
     from .leader import Leader
     from .stage import Stage, on_gpu, working_set
+    from .tensor import Chain, First, Head, Member, Place
     from .tokens import Tokens
 
     start = channel.take("start")
@@ -75,15 +81,23 @@ def _run(channel: Channel) -> None:
         raise ControlError(f"rank {rank} of {size}")
     model = Path(start["model"]).expanduser()
 
-    wire = _connect(channel, start)
+    mode = start.get("mode", "pipeline")
+    if mode not in ("pipeline", "tensor"):
+        raise ControlError(f"no such mode: {mode!r}")
+    groups = [int(one) for one in start.get("groups") or [size]] if mode == "tensor" else [1] * size
+    if sum(groups) != size or min(groups) < 1:
+        raise ControlError(f"groups of {groups} ranks, for {size}")
+    place = Place(groups, rank)
+    tensor = mode == "tensor" and size > 1
+    wire, divide = _connect(channel, start, place if tensor else None)
 
     began = time.monotonic()
     channel.phase("load", 0, 1)
     first, last = int(start["start"]), int(start["end"])
     # Only if asked: tokens may differ from those of the packed weights where two are nearly as likely.
     memory = int(start.get("memory") or 0) if start.get("dequantise", "never") == "auto" else 0
-    stage = Stage(model, first, last, lambda done, total: channel.phase("load", done, total), memory)
-    if (stage.first, stage.last) != (rank == 0, rank == size - 1):
+    stage = Stage(model, first, last, lambda done, total: channel.phase("load", done, total), memory, divide)
+    if (stage.first, stage.last) != (place.first, place.last):
         raise ControlError(f"layers {first} to {last} are not for rank {rank} of {size}")
     tokens = Tokens(model) if rank == 0 else None
     channel.emit(
@@ -93,6 +107,7 @@ def _run(channel: Channel) -> None:
         weights=stage.weights,
         digest=stage.digest,
         seconds=round(time.monotonic() - began, 3),
+        peak=mx.get_peak_memory(),
         blas=blas(),
         **asdict(stage.choice),
     )
@@ -100,24 +115,49 @@ def _run(channel: Channel) -> None:
     channel.phase("ready", 1, 1)
     channel.now("idle")
 
-    if tokens is not None:
+    if tensor:
+        assert wire is not None
+        chain = Chain(wire, place)
+        if tokens is not None:
+            First(channel, stage, chain, tokens, start).serve()
+        kind = Head if place.leads else Member
+        kind(channel, stage, chain, rank - 1).serve()
+    elif tokens is not None:
         Leader(channel, stage, wire, tokens, start).serve()
     else:
         assert wire is not None  # rank > 0 has neighbours
         Follower(channel, stage, wire, rank - 1).serve()
 
 
-def _connect(channel: Channel, start: dict[str, Any]) -> Wire | None:
-    """Listen, learn where the others do, and join both neighbours; None for a rank alone."""
+def _connect(
+    channel: Channel, start: dict[str, Any], place: Place | None
+) -> tuple[Wire | None, Callable[[Any, dict[str, Any]], None] | None]:
+    """Listen, learn where the others do, and join both neighbours; None for a rank alone.
+
+    `place` in a tensor plan: then also what leaves this rank's part of a model.
+    """
     rank, size, address = int(start["rank"]), int(start["size"]), str(start["address"])
     channel.phase("connect", 0, 2)
     backend = start["backend"]
-    if backend == "ring":
+    divide = None
+    if place is not None:
+        from .sockets import Listener, Sockets
+        from .tensor import join, shard
+
+        if backend != "ring":
+            raise ControlError(f"tensor plans need MLX's ring, not {backend!r}")
+        listener = Listener(address)
+        channel.emit("listening", address=address, port=listener.port)
+        peers, token = _peers(channel, size)
+        wire: Wire | None = Sockets(listener, rank, peers, token)
+        group = join(wire, place, peers)
+        divide = partial(shard, group=group) if group is not None else None
+    elif backend == "ring":
         from .ring import Ring, free_port
 
         channel.emit("listening", address=address, port=free_port(address))
         peers, _ = _peers(channel, size)
-        wire: Wire | None = Ring(rank, peers) if size > 1 else None
+        wire = Ring(rank, peers) if size > 1 else None
     elif backend == "sockets":
         from .sockets import Listener, Sockets
 
@@ -129,7 +169,7 @@ def _connect(channel: Channel, start: dict[str, Any]) -> Wire | None:
     else:
         raise ControlError(f"no such backend: {backend!r}")
     channel.phase("connect", 2, 2)
-    return wire
+    return wire, divide
 
 
 def _peers(channel: Channel, size: int) -> tuple[list[tuple[str, int]], bytes]:

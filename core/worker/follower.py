@@ -82,12 +82,17 @@ class Follower:
             mx.reset_peak_memory()
         self._answering[frame.slot] = Answering(request["id"], Sampler(request, prompt), Meter(self._clock))
 
-    def _step(self, frame: Frame) -> None:
-        stage, caches = self._stage, self._caches.get(frame.slot)
-        answering, hidden = self._answering.get(frame.slot), frame.tensor
-        if caches is None or answering is None or hidden is None or caches.offset != frame.number:
+    def _expected(self, frame: Frame) -> tuple[Caches, Answering, mx.array]:
+        """What a step needs. Raises Lost where it does not fit."""
+        caches, answering = self._caches.get(frame.slot), self._answering.get(frame.slot)
+        if caches is None or answering is None or frame.tensor is None or caches.offset != frame.number:
             held = caches.offset if caches else 0
             raise self._astray(f"a step from token {frame.number} on, where this rank has {held}")
+        return caches, answering, frame.tensor
+
+    def _step(self, frame: Frame) -> None:
+        stage = self._stage
+        caches, answering, hidden = self._expected(frame)
         answering.meter.begin()
         out = stage.forward(stage.adopt(hidden, Flag.LIFTED in frame.flags), caches)
         if not stage.last:

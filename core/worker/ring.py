@@ -38,7 +38,7 @@ class Ring:
         os.environ["MLX_HOSTFILE"] = file.name
         os.environ["MLX_RANK"] = str(rank)
         try:
-            self._group = mx.distributed.init(strict=True, backend="ring")
+            self.group = self._group = mx.distributed.init(strict=True, backend="ring")
         except RuntimeError as error:
             raise Lost(self._right, "right", str(error)) from error
         finally:

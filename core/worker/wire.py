@@ -34,6 +34,7 @@ class Op(enum.IntEnum):
     END = 5  # `request` is over; the slot's cache stays
     DROP = 6  # the slot's cache goes
     STOP = 7  # every rank ends
+    PORT = 8  # where rank `slot` listens for MLX's ring: `number`; before anything else, in tensor plans
 
 
 class Flag(enum.IntFlag):

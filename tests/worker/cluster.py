@@ -90,6 +90,7 @@ class Cluster:
         self.package, self.logs, self.model, self.split, self.backend = package, logs, model, split, backend
         self.context = 0
         self.extra: dict[str, Any] = {}  # more fields of the start operation
+        self.each: list[dict[str, Any]] = []  # the same, a rank
         self.ranks: list[Rank] = []
         self._requests = 0
 
@@ -107,11 +108,17 @@ class Cluster:
         for rank, count in enumerate(self.split):
             made = await Rank.spawn(self.package, self.logs / f"rank{rank}.log")
             self.ranks.append(made)
-            made.send(
-                "start", rank=rank, size=size, start=start, end=start + count,
-                model=str(self.model), backend=self.backend, address="127.0.0.1",
-                context=self.context, **self.extra,
-            )  # fmt: skip
+            order = {
+                "rank": rank,
+                "size": size,
+                "start": start,
+                "end": start + count,
+                "model": str(self.model),
+                "backend": self.backend,
+                "address": "127.0.0.1",
+                "context": self.context,
+            }
+            made.send("start", **order | self.extra | (self.each[rank] if self.each else {}))
             start += count
         self.ports = [(await rank.ev("listening"))["port"] for rank in self.ranks]
 
