@@ -1,4 +1,4 @@
-"""Two servers for the session: a tiny model with random weights, and one that always says the same."""
+"""Two servers for these tests: a tiny model with random weights, and one that always says the same."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ WORDS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("llama", tmp_path_factory.mktemp("api") / "tiny", TOOLS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def command(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     return _command(tmp_path_factory.mktemp("command"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Two devices, and a token."""
     exo = _command(tmp_path_factory.mktemp("served"))
@@ -41,7 +41,7 @@ def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def parrot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One device, no token; it thinks, says and calls WORDS."""
     model = build_parrot(WORDS, tmp_path_factory.mktemp("api") / "parrot")

@@ -126,13 +126,13 @@ async def test_no_process_outlives_its_console(way, stopped, package: Path, tmp_
 
 
 async def test_beats_renew_the_lease(package: Path, tmp_path: Path) -> None:
-    rank = await Rank.spawn(package, tmp_path / "log", lease=1.0)
+    rank = await Rank.spawn(package, tmp_path / "log", lease=2.0)
     assert rank.process.stdin is not None
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    while loop.time() - begun < 2.5:
+    while loop.time() - begun < 4.5:
         rank.process.stdin.write(b"\n")
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.1)
     assert not rank.named("exit")
     assert (await rank.ev("exit"))["why"] == "lease"
     await rank.end()
