@@ -85,6 +85,6 @@ def compared(name: str, changed: Setting, forecast: Forecast) -> Alternative:
         solution = solve(changed.problem())
     except (NoPlan, PlanError):
         return Alternative(name=name, tps=None, gain=None, note="does not fit the memory")
-    split = "/".join(str(span.end - span.start) for span in solution.spans)
+    split = ", ".join(f"{'+'.join(span.devices)} {span.end - span.start}" for span in solution.spans)
     tps = 1 / solution.value
-    return Alternative(name=name, tps=tps, gain=tps / forecast.decode_tps - 1, note=f"split {split}")
+    return Alternative(name=name, tps=tps, gain=tps / forecast.decode_tps - 1, note=split)

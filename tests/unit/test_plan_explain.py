@@ -62,7 +62,7 @@ def test_why_not_lines_are_solved_anew() -> None:
     setting, plan = planned()
     assert plan.forecast is not None
     found = {other.name: other for other in alternatives(setting, plan.stages, plan.forecast)}
-    assert found["the fastest single device"].tps is None
+    assert found["one device alone"].tps is None
     rest = [HOSTS[0], HOSTS[2]]
     assert found["without max"].tps is None
     assert found["exo's rule"].gain is not None and found["exo's rule"].gain <= 0.021
