@@ -169,14 +169,13 @@ def alone(setting: Setting, forecast: Forecast) -> Alternative:
 
 def alternatives(setting: Setting, stages: Sequence[Stage], forecast: Forecast) -> list[Alternative]:
     """The ways not taken: without each device, one device, tensor, hybrid, the rules of others."""
-    used = [name for stage in stages for name in stage.devices]
-    found = [alone(setting, forecast)] if len(setting.hosts) > 1 else []
+    found: list[Alternative] = []
     if len(setting.hosts) > 1:
-        for name in used:
+        found.append(alone(setting, forecast))
+        for name in (name for stage in stages for name in stage.devices):
             rest = [host for host in setting.hosts.values() if host.id != name]
             less = Setting(setting.spec, rest, setting.wires, setting.context, setting.prompt)
             found.append(_resolved(less, f"without {name}", forecast, Caps()))
-    if len(setting.hosts) > 1:
         found.append(_tensor(setting, forecast))
     if 2 < len(setting.hosts) <= MOST_HYBRID:
         caps = Caps(tensor=True, hybrid=True)

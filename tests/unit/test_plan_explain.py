@@ -94,8 +94,7 @@ def test_what_if_changes_the_setting_and_nothing_else() -> None:
     base = solve(setting.problem()).value
     assert solve(with_cable(setting, "ultra", "air").problem()).value <= base
     assert solve(with_bits(setting, 4.5).problem()).value < base
-    another = Host("second", 110 * GIB, chip="Apple M3 Ultra")
-    assert solve(with_host(setting, another).problem()).value < base
+    assert solve(with_host(setting, HOSTS[0]).problem()).value < base
     assert solve(setting.problem()).value == base
 
 
