@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 
 import msgspec
-from msgspec.structs import replace
 
 from core.plan import memory
 from core.plan.chips import CONSTANTS, chip
 from core.plan.forecast import Pricing
-from core.plan.plan import Host, Stage, Tuning
+from core.plan.plan import Stage, Tuning
 from core.plan.setting import Setting
 
 TOKENS = 50
@@ -83,12 +82,6 @@ def _decode_s(timing: Timing, chunks: int, prefill: float, decode: float) -> flo
     predicted = prefill + decode * timing.tokens
     share = decode * timing.tokens / predicted
     return timing.busy_s * share / max(1, timing.steps - chunks)
-
-
-def tuned(hosts: Sequence[Host], lessons: Sequence[Lesson]) -> list[Host]:
-    """The hosts with what was learnt."""
-    by_device = {lesson.device: lesson.tuning for lesson in lessons}
-    return [replace(host, tuning=by_device.get(host.id, host.tuning)) for host in hosts]
 
 
 def gain(setting: Setting, now: Sequence[Stage], better: Sequence[Stage]) -> float:

@@ -17,8 +17,6 @@ TIE = 0.02
 """Plans within this share of the fastest count as equal: the model is not more exact than that."""
 SPREAD_COST = 0.7
 """A rehearsal uses every device that leaves at least this share of the best speed."""
-
-
 ROOM_STEP = 2**25
 """Bytes to which the memory left is evened out."""
 

@@ -160,23 +160,26 @@ def full(setting: Setting, stages: Sequence[Stage]) -> list[str]:
 
 def alone(setting: Setting, forecast: Forecast) -> Alternative:
     """The best single device."""
-    return _resolved(setting, "the fastest single device", forecast, Caps(max_stages=1), named=True)
+    try:
+        solution = solve(setting.problem(caps=Caps(max_stages=1)))
+    except NoPlan:
+        return _alternative("one device alone", None, forecast, "none has memory for the model")
+    return _alternative(f"{solution.spans[0].devices[0]} alone", 1 / solution.value, forecast, "")
 
 
 def alternatives(setting: Setting, stages: Sequence[Stage], forecast: Forecast) -> list[Alternative]:
     """The ways not taken: without each device, one device, tensor, hybrid, the rules of others."""
-    used = [name for stage in stages for name in stage.devices]
-    found = [alone(setting, forecast)] if len(setting.hosts) > 1 else []
+    found: list[Alternative] = []
     if len(setting.hosts) > 1:
-        for name in used:
+        found.append(alone(setting, forecast))
+        for name in (name for stage in stages for name in stage.devices):
             rest = [host for host in setting.hosts.values() if host.id != name]
             less = Setting(setting.spec, rest, setting.wires, setting.context, setting.prompt)
             found.append(_resolved(less, f"without {name}", forecast, Caps()))
-    if len(setting.hosts) > 1:
         found.append(_tensor(setting, forecast))
     if 2 < len(setting.hosts) <= MOST_HYBRID:
         caps = Caps(tensor=True, hybrid=True)
-        found.append(_resolved(setting, "with tensor groups as stages", forecast, caps, note=NO_HYBRID))
+        found.append(_resolved(setting, "with tensor groups as stages", forecast, caps))
     pricing = Pricing(setting)
     for name, rule in RULES.items():
         split = rule(setting)
@@ -187,17 +190,14 @@ def alternatives(setting: Setting, stages: Sequence[Stage], forecast: Forecast) 
     return found
 
 
-def _resolved(
-    setting: Setting, name: str, forecast: Forecast, caps: Caps, *, named: bool = False, note: str = ""
-) -> Alternative:
+def _resolved(setting: Setting, name: str, forecast: Forecast, caps: Caps) -> Alternative:
     try:
         solution = solve(setting.problem(caps=caps))
     except (NoPlan, PlanError):
         return _alternative(name, None, forecast, "does not fit the memory")
-    if named:
-        name = f"{solution.spans[0].devices[0]} alone"
-    hybrid = any(len(span.devices) > 1 for span in solution.spans)
-    return _alternative(name, 1 / solution.value, forecast, note if hybrid else "")
+    if caps.hybrid and all(len(span.devices) == 1 for span in solution.spans):
+        return _alternative(name, None, forecast, "none would be used")
+    return _alternative(name, 1 / solution.value, forecast, NO_HYBRID if caps.hybrid else "")
 
 
 def _tensor(setting: Setting, forecast: Forecast) -> Alternative:

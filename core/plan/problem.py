@@ -85,7 +85,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """This device's own efficiency, measured on it; None takes the constant."""
 
 
-class Path(msgspec.Struct, frozen=True, kw_only=True):
+class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A connection of two devices: one-way latency inside MLX, bytes/s."""
 
     a: str
@@ -138,7 +138,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     model: Model
     devices: Annotated[tuple[Device, ...], msgspec.Meta(min_length=1, max_length=62)]
     """At most 62: sets of devices are bits of an int64."""
-    links: tuple[Path, ...] = ()
+    links: tuple[Link, ...] = ()
     request: Request
     constants: Constants
     caps: Caps = Caps()

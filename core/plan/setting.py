@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import combinations, groupby
 
 from core.models.spec import ModelSpec
 from core.plan import chips, memory
 from core.plan.chips import MEDIA, Medium, chip
 from core.plan.plan import Confidence, Host, PlanError, Wire
-from core.plan.problem import Caps, Device, LayerRun, Model, Objective, Path, Problem, Request
+from core.plan.problem import Caps, Device, LayerRun, Link, Model, Objective, Problem, Request
 
 NO_TENSOR = "tensor groups are not launchable with this version's workers"
 NO_HYBRID = "a pipeline of tensor groups needs a process group each, which MLX cannot split yet"
@@ -39,7 +39,7 @@ class Setting:
             id=self.spec.name,
             model=model(self.spec),
             devices=tuple(self._device(host) for host in self.hosts.values()),
-            links=tuple(self._paths()),
+            links=tuple(self._links()),
             request=Request(
                 objective=objective, context=self.context, prompt=self.prompt, chunk=memory.CHUNK
             ),
@@ -61,33 +61,19 @@ class Setting:
             chip=known.name,
         )
 
-    def _paths(self) -> list[Path]:
+    def _links(self) -> list[Link]:
         """Every wire, and a prior for each pair nobody has measured."""
         joined = {frozenset((wire.a, wire.b)) for wire in self.wires}
-        names = sorted(self.hosts)
-        wires = [
-            *self.wires,
-            *(
-                Wire(a=a, b=b)
-                for i, a in enumerate(names)
-                for b in names[i + 1 :]
-                if frozenset((a, b)) not in joined
-            ),
+        unmeasured = [
+            Wire(a=a, b=b) for a, b in combinations(sorted(self.hosts), 2) if frozenset((a, b)) not in joined
         ]
-        paths: list[Path] = []
-        for wire in wires:
+        links: list[Link] = []
+        for wire in [*self.wires, *unmeasured]:
             medium = _medium(wire)
-            paths.append(
-                Path(a=wire.a, b=wire.b, lat=medium.lat, bw=medium.bw, rdma=medium.rdma, kind=wire.kind)
+            links.append(
+                Link(a=wire.a, b=wire.b, lat=medium.lat, bw=medium.bw, rdma=medium.rdma, kind=wire.kind)
             )
-        return paths
-
-    @property
-    def measured_links(self) -> tuple[int, int]:
-        """How many pairs of hosts have a measured link, of how many pairs there are."""
-        pairs = {frozenset((wire.a, wire.b)) for wire in self.wires if wire.rtt_us is not None}
-        count = len(self.hosts)
-        return len(pairs), count * (count - 1) // 2
+        return links
 
     def confidence(self, devices: Sequence[str]) -> Confidence:
         """What the figures of a plan on these devices rest on."""

@@ -1,4 +1,4 @@
-"""What a change would bring: another cable, another context, fewer bits. Each is solved anew."""
+"""What a change would bring: another cable, device or context, fewer bits. Each is solved anew."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from core.models.spec import ModelSpec
 from core.plan.chips import MEDIA
 from core.plan.explain import Alternative
+from core.plan.memory import usable
 from core.plan.plan import Forecast, Host, PlanError, Stage, Wire
 from core.plan.setting import Setting, bits_per_weight
 from core.plan.solve import NoPlan, solve
@@ -34,6 +35,8 @@ def what_if(setting: Setting, stages: Sequence[Stage], forecast: Forecast) -> It
     yield from sorted(helping, key=lambda found: -(found.gain or 0))[:3]
     if cables and not helping:
         yield Alternative(name="one more cable", tps=None, gain=None, note="none would help")
+    largest = max((setting.hosts[name] for name in used), key=usable)
+    yield compared(f"one more {largest.id}", with_host(setting, largest), forecast)
     for factor in (2, 4):
         if setting.context * factor <= setting.spec.context:
             changed = with_context(setting, setting.context * factor)
@@ -49,10 +52,10 @@ def with_cable(setting: Setting, a: str, b: str, kind: str = "thunderbolt") -> S
     return Setting(setting.spec, list(setting.hosts.values()), wires, setting.context, setting.prompt)
 
 
-def with_host(setting: Setting, host: Host, wires: Sequence[Wire] = ()) -> Setting:
-    """The setting with one more device."""
-    hosts = [*setting.hosts.values(), host]
-    return Setting(setting.spec, hosts, [*setting.wires, *wires], setting.context, setting.prompt)
+def with_host(setting: Setting, like: Host) -> Setting:
+    """The setting with one more device like one of it, linked to the rest as is assumed of any."""
+    hosts = [*setting.hosts.values(), replace(like, id=f"another {like.id}")]
+    return Setting(setting.spec, hosts, setting.wires, setting.context, setting.prompt)
 
 
 def with_context(setting: Setting, context: int) -> Setting:
@@ -85,6 +88,6 @@ def compared(name: str, changed: Setting, forecast: Forecast) -> Alternative:
         solution = solve(changed.problem())
     except (NoPlan, PlanError):
         return Alternative(name=name, tps=None, gain=None, note="does not fit the memory")
-    split = "/".join(str(span.end - span.start) for span in solution.spans)
+    split = ", ".join(f"{'+'.join(span.devices)} {span.end - span.start}" for span in solution.spans)
     tps = 1 / solution.value
-    return Alternative(name=name, tps=tps, gain=tps / forecast.decode_tps - 1, note=f"split {split}")
+    return Alternative(name=name, tps=tps, gain=tps / forecast.decode_tps - 1, note=split)

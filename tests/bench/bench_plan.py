@@ -18,7 +18,7 @@ from core.plan.chips import CHIPS, CONSTANTS
 from core.plan.choose import choose
 from core.plan.forecast import Pricing
 from core.plan.plan import Host, Stage, Wire
-from core.plan.problem import Caps, Device, LayerRun, Model, Path, Problem, Request
+from core.plan.problem import Caps, Device, LayerRun, Link, Model, Problem, Request
 from core.plan.rules import RULES
 from core.plan.setting import Setting
 from core.plan.solve import NoPlan, solve
@@ -58,7 +58,7 @@ def problem(seed: int, devices: int, layers: int, share: float) -> Problem:
             )
         )
     links = [
-        Path(a=f"mac{a}", b=f"mac{b}", lat=lat, bw=bw)
+        Link(a=f"mac{a}", b=f"mac{b}", lat=lat, bw=bw)
         for a in range(devices)
         for b in range(a)
         for lat, bw in ((6e-3, 6e7), *((draw.choice(MEDIA),) if draw.random() < 0.5 else ()))

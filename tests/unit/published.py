@@ -17,8 +17,7 @@ from msgspec.structs import replace
 from core.plan.chips import CHIPS, CONSTANTS, MEDIA, MLA_KV_READ, MOE_FLOPS, OVERHEAD_DENSE, OVERHEAD_MOE_MLA
 from core.plan.cost import Costs, works
 from core.plan.instance import decode
-from core.plan.problem import Caps, Constants, Device, LayerRun, Model, Problem, Request
-from core.plan.problem import Path as Link
+from core.plan.problem import Caps, Constants, Device, LayerRun, Link, Model, Problem, Request
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 KNOWN = {p.id: p.model for p in decode((FIXTURES / "plan-instances.json").read_bytes())}

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.models.spec import ModelSpec
-from core.plan.calibrate import Timing, gain, learn, tuned
+from core.plan.calibrate import Lesson, Timing, gain, learn
 from core.plan.forecast import Pricing
 from core.plan.plan import Host, Stage, Wire
 from core.plan.propose import propose
@@ -31,6 +31,12 @@ def measured(setting: Setting, factor: float, tokens: int = 200) -> dict[int, Ti
         busy = slower * (step * tokens + prefill)
         timings[place] = Timing(busy_s=busy, steps=tokens + 1, prompt=10, tokens=tokens)
     return timings
+
+
+def tuned(hosts: list[Host], lessons: list[Lesson]) -> list[Host]:
+    """The hosts with what was learnt."""
+    by_device = {lesson.device: lesson.tuning for lesson in lessons}
+    return [replace(host, tuning=by_device.get(host.id, host.tuning)) for host in hosts]
 
 
 def test_a_run_as_predicted_changes_nothing() -> None:

@@ -12,7 +12,8 @@ import pytest
 from tests.unit.test_plan_explain import SPEC
 from tui.cli import run
 
-INSTANCES = Path(__file__).resolve().parents[1] / "fixtures" / "plan-instances.json"
+ROOT = Path(__file__).resolve().parents[2]
+INSTANCES = ROOT / "tests" / "fixtures" / "plan-instances.json"
 DEVICE = {"id": "a", "memory_limit": 90 * 2**30}
 MAC = {"id": "a", "mem": 1e9, "bw": 1e11, "flops": 1e12}
 LAYER = {"count": 4, "dense_bytes": 1e6, "flops": 1e6, "overhead": 0}
@@ -148,3 +149,14 @@ def test_a_plan_is_a_card_or_one_document(spec: Path, tmp_path: Path, capsys) ->
     assert "tok/s predicted" in capsys.readouterr().out
     assert run([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["split"] == [80]
+
+
+def test_the_example_of_the_readme(capsys) -> None:
+    model, cluster = (ROOT / "examples" / name for name in ("llama-3.3-70b-8bit.json", "three-macs.json"))
+    assert (
+        f"plan tests/fixtures/{model.name} --cluster tests/fixtures/{cluster.name}"
+        in (ROOT / "README.md").read_text()
+    )
+    assert run(["plan", str(model), "--cluster", str(cluster), "--context", "8192"]) == 0
+    shown = capsys.readouterr().out
+    assert "studio" in shown and "macbook" in shown and "air is left out: its link takes 12 ms" in shown

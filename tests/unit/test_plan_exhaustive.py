@@ -14,9 +14,9 @@ from core.plan.problem import (
     Constants,
     Device,
     LayerRun,
+    Link,
     Model,
     Objective,
-    Path,
     Problem,
     Request,
 )
@@ -36,7 +36,7 @@ class Exhaustion:
         self.p = problem
         self.layers = [run for run in problem.model.layers for _ in range(run.count)]
         self.device = {d.id: d for d in problem.devices}
-        self.wire: dict[tuple[str, str], Path] = {}
+        self.wire: dict[tuple[str, str], Link] = {}
         for path in problem.links:
             for pair in [(path.a, path.b)] + ([] if path.directed else [(path.b, path.a)]):
                 if pair not in self.wire or path.lat < self.wire[pair].lat:
@@ -194,13 +194,13 @@ def problems(draw: st.DrawFn, objective: Objective) -> Problem:
         Device(id=name, mem=m, bw=bw, flops=bw * 40, load=load, overhead_scale=scale)
         for name, (m, bw, load, scale) in zip(names, (drawn[k] for k in kind), strict=True)
     ]
-    links: list[Path] = []
+    links: list[Link] = []
     for a, b in combinations(names, 2):
         for _ in range(draw(st.sampled_from([1, 1, 1, 0, 2]))):
             rdma = draw(st.booleans())
             lat, bw = (2e-5, 7e9) if rdma else draw(st.sampled_from([(3e-4, 1e9), (6e-3, 6e7)]))
             directed = draw(st.sampled_from([False, False, False, True]))
-            links.append(Path(a=a, b=b, lat=lat, bw=bw, rdma=rdma, directed=directed))
+            links.append(Link(a=a, b=b, lat=lat, bw=bw, rdma=rdma, directed=directed))
     hybrid = draw(st.booleans())
     return Problem(
         model=Model(
