@@ -152,7 +152,9 @@ def test_a_plan_is_a_card_or_one_document(spec: Path, tmp_path: Path, capsys) ->
 
 
 def test_the_example_of_the_readme(capsys) -> None:
-    model, cluster = (ROOT / "examples" / name for name in ("llama-3.3-70b-8bit.json", "three-macs.json"))
+    model, cluster = (
+        ROOT / "tests" / "fixtures" / name for name in ("llama-3.3-70b-8bit.json", "three-macs.json")
+    )
     assert (
         f"plan tests/fixtures/{model.name} --cluster tests/fixtures/{cluster.name}"
         in (ROOT / "README.md").read_text()
