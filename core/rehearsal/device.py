@@ -52,11 +52,16 @@ class Device:
         self._server: asyncssh.SSHAcceptor | None = None
         self._announcement: Announcement | None = None
         self._port = 0
-        self._environment = os.environ | {
-            "HOME": role.folder,
-            "TMPDIR": role.folder,
-            "EXO_TUI_REHEARSAL": f"{role.budget}:{os.getpid()}:{role.folder}",
-        }
+        # Ranks here share the cores: threads of each on all of them would stand in one another's way.
+        self._environment = (
+            {"OPENBLAS_NUM_THREADS": "1"}
+            | os.environ
+            | {
+                "HOME": role.folder,
+                "TMPDIR": role.folder,
+                "EXO_TUI_REHEARSAL": f"{role.budget}:{os.getpid()}:{role.folder}",
+            }
+        )
 
     async def open(self) -> int:
         """Listen and announce; returns the port."""
