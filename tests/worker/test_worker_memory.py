@@ -76,10 +76,11 @@ def test_loading_takes_the_share_and_little_more(name: str, bits: int, tmp_path:
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts what a process reads")
 def test_dequantising_keeps_to_the_share_and_to_the_memory_given(tmp_path: Path) -> None:
     path = write(MODELS["llama"], tmp_path / "model", bits=4)
-    packed, plain = load(path, 3, 10), load(path, 3, 10, 1 << 30)
+    # Above the share there is a layer in both forms: of so small a model, one in ten.
+    packed, plain = load(path, 0, 10), load(path, 0, 10, 1 << 30)
     assert (packed["dequantised"], plain["dequantised"]) == (False, True)
     assert plain["share"] > 5 * packed["share"]
     assert plain["peak"] <= 1.15 * plain["share"]
     assert plain["read"] <= 1.15 * packed["share"] + 2e6
-    tight = load(path, 3, 10, int(packed["share"]) + 1)
+    tight = load(path, 0, 10, int(packed["share"]) + 1)
     assert (tight["dequantised"], tight["share"]) == (False, packed["share"])
