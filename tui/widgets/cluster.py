@@ -57,6 +57,7 @@ class ClusterPane(VerticalScroll):
             self._choose(known[0] if known else None)
         for widget in self.query(StateRows):
             widget.draw(state)
+        self.query_one(Requests).display = bool(queue(state))
 
     def _choices(self) -> list[str]:
         return [*choices(self._state), *(request.id for request in queue(self._state))]
