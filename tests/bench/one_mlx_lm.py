@@ -1,0 +1,52 @@
+"""mlx_lm by itself, to compare with: one process, or its own pipeline or tensor parallelism over MLX's ring.
+
+Run as `python one_mlx_lm.py MODEL alone|pipeline|tensor PROMPT_TOKENS ANSWER_TOKENS`; rank 0 prints one JSON
+object. Ranks are named by MLX_HOSTFILE and MLX_RANK, as MLX wants it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import mlx.core as mx
+from mlx_lm.generate import generate_step
+from mlx_lm.utils import load_model
+
+
+def main(path: str, mode: str, prompt_tokens: int, answer_tokens: int) -> None:
+    """Measure TTFT, prefill and decode of one greedy answer, after one to warm up."""
+    mx.disable_compile()
+    group = None if mode == "alone" else mx.distributed.init(strict=True, backend="ring")
+    model, _ = load_model(Path(path), lazy=group is not None)
+    if group is not None:
+        if mode == "pipeline":
+            model.model.pipeline(group)
+        else:
+            model.shard(group)
+        mx.eval(model.parameters())
+        model.eval()
+        mx.eval(mx.distributed.all_sum(mx.array(1.0)))
+    vocabulary = 500
+    prompt = mx.array([3 + (i * 37 + i * i) % vocabulary for i in range(prompt_tokens)])
+    for measured in (False, True):
+        began = time.perf_counter()
+        times = []
+        for _ in generate_step(prompt, model, max_tokens=answer_tokens, prefill_step_size=128):
+            times.append(time.perf_counter())
+            if not measured and len(times) == 4:
+                break
+    if group is None or group.rank() == 0:
+        ttft = times[0] - began
+        figures = {
+            "ttft_s": ttft,
+            "prefill_tps": prompt_tokens / ttft,
+            "decode_tps": (len(times) - 1) / (times[-1] - times[0]),
+        }
+        print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
