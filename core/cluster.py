@@ -14,11 +14,13 @@ from core.bus import Bus
 from core.config import THIS_MACHINE, Config, DeviceEntry
 from core.conversation import turns
 from core.faults import inject
+from core.handmade import Handmade
 from core.intents import FaultKind, why_not_ask, why_not_launch
 from core.member import Member
 from core.models.spec import ModelSpec
 from core.peers.diagnose import interfaces, why_empty
 from core.peers.mdns import Browser
+from core.plan.plan import Plan
 from core.planner import Planner
 from core.rehearsal.rehearsal import Rehearsal
 from core.remote.connection import Target
@@ -27,6 +29,7 @@ from core.remote.machine import LocalMachine, Machine
 from core.request import NotTaken, Prompt, QueueFull, Sampling, Source
 from core.run.launch import LaunchError, Run
 from core.session.record import Recorder
+from core.shelf import Shelf
 from core.survey import survey
 from core.text import clean_line
 from core.wish import Wish
@@ -71,6 +74,8 @@ class Cluster:
         wish = wish or Wish(everywhere=rehearsal is not None)
         learnt = None if rehearsal else config.cache / "devices.json"
         self._planner = Planner(bus, spec, wish, learnt) if spec is not None else None
+        self._handmade = Handmade(bus)
+        self.shelf = Shelf(config.folder / "plans")
         self._launching: asyncio.Task[None] | None = None
 
     @property
@@ -163,6 +168,13 @@ class Cluster:
             self._end_requests("error" if event.failed else "cancel", event.reason)
         if self._planner is not None:
             self._planner.consider(event)
+        self._handmade.consider(event)
+
+    def take(self, plan: Plan) -> None:
+        self._handmade.take(plan)
+
+    def automatic(self) -> None:
+        self._handmade.release()
 
     async def planned(self) -> None:
         """Return once the plan is the one for the devices as they are."""
@@ -198,6 +210,18 @@ class Cluster:
         if waiting is not None:
             self._generate(waiting.id)
         await self.run.watch()
+
+    def relaunch(self) -> None:
+        self._spawn(self._relaunch())
+
+    async def _relaunch(self) -> None:
+        run = self.bus.state.run
+        if self.run is not None and run is not None and run.live:
+            await self.run.stop("another plan was launched")
+            if self._launching is not None:
+                # It has the last word on the run it started.
+                await asyncio.wait({self._launching})
+        self.launch()
 
     def stop(self) -> None:
         if self.run is not None:
@@ -281,6 +305,7 @@ class Cluster:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._planner is not None:
             await self._planner.close()
+        await self._handmade.close()
         await self._browser.close()
         if self._rehearsal is not None:
             await self._rehearsal.close()

@@ -145,7 +145,7 @@ class ModelChosen(Event, frozen=True, kw_only=True):
 
 
 class PlanChosen(Event, frozen=True, kw_only=True):
-    """The plan that a launch would use now."""
+    """The planner's plan: what a launch would use now, unless a person has taken another one."""
 
     plan: Plan
 
@@ -154,6 +154,17 @@ class PlanFailed(Event, frozen=True, kw_only=True):
     """No plan can be made, and why."""
 
     reason: str
+
+
+class PlanTaken(Event, frozen=True, kw_only=True):
+    """A person has chosen this plan, and a launch uses it until PlanReleased. Said again when its figures or
+    what keeps it from launching have changed."""
+
+    plan: Plan
+
+
+class PlanReleased(Event, frozen=True, kw_only=True):
+    """The planner's plan is the one to use again."""
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
@@ -372,6 +383,8 @@ AnyEvent = (
     | DeviceTuned
     | PlanChosen
     | PlanFailed
+    | PlanTaken
+    | PlanReleased
     | RunStarted
     | RankPhased
     | RankHello

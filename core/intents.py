@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from core.plan.plan import Plan
+from core.shelf import Shelf
 from core.state import ClusterState
 
 FaultKind = Literal["kill", "freeze", "thaw", "cut", "mend", "delay", "hasten"]
@@ -19,6 +21,23 @@ class Intents(Protocol):
 
     def launch(self) -> None:
         """Launch the chosen plan."""
+        ...
+
+    def relaunch(self) -> None:
+        """Stop the run, if one is live, and launch the chosen plan."""
+        ...
+
+    def take(self, plan: Plan) -> None:
+        """Use a plan chosen by hand, however the cluster changes, until `automatic`."""
+        ...
+
+    def automatic(self) -> None:
+        """Use the planner's plan again."""
+        ...
+
+    @property
+    def shelf(self) -> Shelf:
+        """Plans kept by name. Its methods read and write files."""
         ...
 
     def stop(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from pathlib import Path
 
@@ -12,61 +11,13 @@ import msgspec
 
 from core import events as ev
 from core.bus import Bus
+from core.circumstances import circumstances, hosts, wires
 from core.models.spec import ModelSpec
 from core.plan.calibrate import WORTH, Timing, gain, learn
-from core.plan.plan import Host, Plan, PlanError, Tuning, Wire
+from core.plan.plan import Plan, PlanError, Tuning
 from core.plan.setting import Setting
 from core.state import ClusterState
 from core.wish import Wish
-
-FLOOR_US = 2_000.0
-"""Round trips below this differ by less than a hand-over costs anyway."""
-
-
-def hosts(state: ClusterState) -> list[Host]:
-    """The devices a plan may use now, by name."""
-    return [
-        Host(
-            device.id,
-            device.sample.memory_limit,
-            device.sample.memory_used,
-            chip=device.facts.chip if device.facts else "",
-            cores=device.facts.cores if device.facts else 0,
-            tuning=device.tuning,
-        )
-        for device in sorted(state.devices.values(), key=lambda device: device.id)
-        if device.status == "ready" and device.sample is not None
-    ]
-
-
-def wires(state: ClusterState) -> list[Wire]:
-    """The links whose last burst was answered."""
-    return [
-        Wire(a=link.source, b=link.target, kind=link.last.kind, rtt_us=link.last.p50_us)
-        for link in state.links.values()
-        if link.last is not None and not link.failure
-    ]
-
-
-def circumstances(state: ClusterState) -> frozenset[object]:
-    """What a plan depends on, coarsely: it changes only when another plan may come of it. A link counts by
-    how many times four its round trip exceeds the floor, and whether all of them are measured yet."""
-    devices = {
-        (device.id, device.sample.memory_limit)
-        for device in state.devices.values()
-        if device.status == "ready" and device.sample is not None
-    }
-    names = {name for name, _ in devices}
-    if not names:
-        return frozenset()
-    between = [wire for wire in wires(state) if wire.a in names and wire.b in names]
-    slow = {
-        (wire.a, wire.b, math.ceil(math.log(wire.rtt_us / FLOOR_US, 4)))
-        for wire in between
-        if wire.rtt_us is not None and wire.rtt_us > FLOOR_US
-    }
-    complete = {len(between) >= len(names) * (len(names) - 1) // 2}
-    return frozenset(devices | slow | complete)
 
 
 class Planner:

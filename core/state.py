@@ -120,7 +120,13 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     """Host keys that wait for the user's answer, by device."""
     model: ModelSpec | None = None
     plan: Plan | None = None
+    """What a launch would use now."""
+    by_hand: bool = False
+    """`plan` was chosen by a person and stays; else it is the planner's."""
+    auto: Plan | None = None
+    """The planner's plan, also while another one is used."""
     plan_failure: str = ""
+    """Why the planner has none."""
     run: Run | None = None
     requests: dict[str, Request] = {}
     conversation: str = ""
@@ -173,10 +179,8 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             return _link(state, event)
         case ev.ModelChosen():
             return replace(state, model=event.spec)
-        case ev.PlanChosen():
-            return replace(state, plan=event.plan, plan_failure="")
-        case ev.PlanFailed():
-            return replace(state, plan=None, plan_failure=event.reason)
+        case ev.PlanChosen() | ev.PlanFailed() | ev.PlanTaken() | ev.PlanReleased():
+            return _plan(state, event)
         case ev.RunStarted():
             ranks = tuple(
                 Rank(rank=i, device=s.device, start=s.start, end=s.end)
@@ -249,6 +253,21 @@ def _device(
         case ev.DeviceSample():
             device = replace(device, sample=event, memory=device.memory.push(event.t, event.memory_used))
     return replace(state, devices={**state.devices, device.id: device})
+
+
+def _plan(
+    state: ClusterState, event: ev.PlanChosen | ev.PlanFailed | ev.PlanTaken | ev.PlanReleased
+) -> ClusterState:
+    match event:
+        case ev.PlanTaken():
+            return replace(state, plan=event.plan, by_hand=True)
+        case ev.PlanReleased():
+            return replace(state, plan=state.auto, by_hand=False)
+        case ev.PlanChosen():
+            state = replace(state, auto=event.plan, plan_failure="")
+        case ev.PlanFailed():
+            state = replace(state, auto=None, plan_failure=event.reason)
+    return state if state.by_hand else replace(state, plan=state.auto)
 
 
 def _link(state: ClusterState, event: ev.LinkMeasured | ev.LinkFailed) -> ClusterState:

@@ -11,10 +11,10 @@ import msgspec
 
 from core import events as ev
 from core.bus import Bus
+from core.circumstances import wires
 from core.cluster import Cluster
 from core.models.spec import ModelSpec
 from core.plan.plan import Plan
-from core.planner import wires
 from core.session.record import software
 from core.state import ClusterState
 from core.text import size

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from core.bus import Bus
+from core.circumstances import hosts, wires
 from core.cluster import Cluster
 from core.models.spec import ModelSpec
 from core.plan import clusterfile, instance
@@ -19,7 +20,6 @@ from core.plan.card import card, lines
 from core.plan.plan import Host, Plan, PlanError, Wire
 from core.plan.problem import InputError
 from core.plan.setting import Setting
-from core.planner import hosts, wires
 from core.state import ClusterState
 from tui import prepare
 from tui.cli import DONE, Failure, UsageError

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from core.plan.plan import Plan, PlanError
+from core.models.spec import ModelSpec
+from core.plan.memory import footprint
+from core.plan.plan import Host, Plan, PlanError, Stage
+from core.plan.setting import NO_HYBRID, NO_TENSOR
+from core.plan.shares import indivisible
+from core.text import size
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -48,6 +53,51 @@ def check_cover(ranges: Sequence[tuple[int, int]], layers: int) -> None:
         what = "are held by nobody" if expected < layers else "do not exist"
         low, high = sorted((expected, layers))
         raise PlanError(f"layers {low} to {high - 1} {what}; the model has {layers}")
+
+
+def problems(
+    spec: ModelSpec, hosts: Mapping[str, Host], devices: Mapping[str, str], plan: Plan
+) -> tuple[str, ...]:
+    """What keeps a plan from being launched, the most telling first; empty where nothing does.
+
+    `devices`: what keeps each device out of any plan, empty where nothing does.
+    """
+    found: list[str] = []
+    if (plan.model, plan.layers) != (spec.name, spec.layers):
+        found.append(f"this plan is for {plan.model} of {plan.layers} layers")
+    try:
+        check_cover([(stage.start, stage.end) for stage in plan.stages], plan.layers)
+    except PlanError as error:
+        found.append(str(error))
+    if found:
+        return tuple(found)
+    for stage in plan.stages:
+        for name in stage.devices:
+            if reason := devices.get(name, "is not in the cluster"):
+                found.append(f"{name} {reason}")
+    found += [line for stage in plan.stages for line in _short(spec, hosts, stage, plan.context)]
+    found += _ungroupable(spec, plan.stages)
+    return tuple(found)
+
+
+def _short(spec: ModelSpec, hosts: Mapping[str, Host], stage: Stage, context: int) -> list[str]:
+    """Whose memory is short of what the stage takes there."""
+    count = "1 layer" if stage.layers == 1 else f"{stage.layers} layers"
+    free = {
+        name: footprint(spec, stage, hosts[name], context).free for name in stage.devices if name in hosts
+    }
+    return [f"{name} is {size(-left)} short of memory for {count}" for name, left in free.items() if left < 0]
+
+
+def _ungroupable(spec: ModelSpec, stages: Sequence[Stage]) -> list[str]:
+    """Why tensor groups among the stages cannot be."""
+    groups = [stage for stage in stages if stage.members]
+    kv_heads = 0 if spec.latent else spec.kv_heads
+    refusals = [indivisible(spec.heads, kv_heads, spec.hidden, len(stage.devices)) for stage in groups]
+    found = [refusal for refusal in refusals if refusal]
+    if groups:
+        found.append(NO_HYBRID if len(stages) > 1 else NO_TENSOR)
+    return found
 
 
 def certify(plan: Plan, held: Sequence[Held]) -> Certificate:

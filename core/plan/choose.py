@@ -11,6 +11,7 @@ from core.plan.cost import Costs, works
 from core.plan.problem import Problem, Span
 from core.plan.ranges import Limits, cut
 from core.plan.search import single
+from core.plan.shares import proportional
 from core.plan.solve import IMPROVEMENT, NoPlan, Solver
 
 TIE = 0.02
@@ -72,18 +73,6 @@ def spread(problem: Problem, shares: Sequence[float]) -> tuple[Span, ...]:
     if not costs.fits(sequence, cuts) or costs.total(sequence, cuts) > limit:
         cuts = _roomiest(costs, sequence, 1, limit)
     return costs.spans(sequence, cuts)
-
-
-def proportional(weights: Sequence[float], layers: int) -> list[int]:
-    """`layers` in proportion to `weights`, at least one each (largest remainder)."""
-    total = sum(weights)
-    exact = [layers * weight / total for weight in weights]
-    counts = [max(1, int(share)) for share in exact]
-    while sum(counts) < layers:
-        counts[max(range(len(counts)), key=lambda i: exact[i] - counts[i])] += 1
-    while sum(counts) > layers:
-        counts[max(range(len(counts)), key=lambda i: (counts[i] > 1, counts[i] - exact[i]))] -= 1
-    return counts
 
 
 def _listed(limits: Limits, sequence: tuple[int, ...], slack: float) -> tuple[int, ...]:

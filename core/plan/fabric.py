@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.plan.problem import Problem
+from core.plan.shares import indivisible
 
 Floats = NDArray[np.float64]
 
@@ -53,12 +54,8 @@ def tensor_refusal(problem: Problem, fabric: Fabric, members: Sequence[int]) -> 
     """Why these devices cannot form a tensor group; empty when they can."""
     model, t = problem.model, len(members)
     names = ", ".join(problem.devices[i].id for i in members)
-    if model.n_heads % t:
-        return f"{model.n_heads} attention heads do not divide by {t}"
-    if model.hidden % t:
-        return f"the hidden size {model.hidden} does not divide by {t}"
-    if model.kv_shardable and model.n_kv_heads % t:
-        return f"{model.n_kv_heads} KV heads do not divide by {t}"
+    if refusal := indivisible(model.n_heads, model.n_kv_heads if model.kv_shardable else 0, model.hidden, t):
+        return refusal
     pairs = np.ix_(members, members)
     apart = ~np.eye(t, dtype=bool)
     if not np.isfinite(fabric.latency[pairs][apart]).all():

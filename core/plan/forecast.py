@@ -60,6 +60,15 @@ class Pricing:
             stages=tuple(self._stage(stages, i) for i in range(len(stages))),
         )
 
+    def figures(self, stages: Sequence[Stage]) -> Forecast | None:
+        """`forecast`, or None where a device is not in the setting or neighbours are not linked."""
+        if any(name not in self._index for stage in stages for name in stage.devices):
+            return None
+        try:
+            return self.forecast(stages, None)
+        except PlanError:
+            return None
+
     def _stage(self, stages: Sequence[Stage], place: int) -> StageForecast:
         costs, _ = self.costs(stages, "decode")
         stage, group = stages[place], list(costs.groups[place])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from core.plan import memory
-from core.plan.choose import proportional
 from core.plan.plan import Stage
 from core.plan.setting import Setting
+from core.plan.shares import proportional
 
 
 def _stages(names: list[str], counts: list[int]) -> list[Stage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from core import events as ev
 from core.bus import Bus
@@ -10,6 +11,7 @@ from core.intents import FaultKind
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate, Held
 from core.plan.plan import Plan, Stage
+from core.shelf import Shelf
 from core.state import ClusterState, apply
 
 T0 = 1_800_000_000.0
@@ -254,6 +256,16 @@ class FakeIntents:
     def __init__(self, faults: tuple[FaultKind, ...] = ()) -> None:
         self.faults = faults
         self.calls: list[tuple[object, ...]] = []
+        self.shelf = Shelf(Path("no folder"))
+
+    def relaunch(self) -> None:
+        self.calls.append(("relaunch",))
+
+    def take(self, plan: Plan) -> None:
+        self.calls.append(("take", plan.split))
+
+    def automatic(self) -> None:
+        self.calls.append(("automatic",))
 
     def launch(self) -> None:
         self.calls.append(("launch",))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual.widgets import Input
 
 from core import events as ev
+from core.circumstances import hosts
 from core.plan.propose import split
-from core.planner import hosts
 from core.session import format as session
 from core.session.record import Recorder
 from core.session.replay import Player

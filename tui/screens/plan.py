@@ -20,9 +20,9 @@ from tui.widgets.planstrip import series_style
 def card_lines(state: ClusterState, plan: Plan) -> list[str]:
     """The card of a plan as it compares in this state. Takes up to a second of computing."""
     # numpy and the solver: not before somebody wants to see this.
+    from core.circumstances import hosts, wires
     from core.plan.card import card, lines
     from core.plan.setting import Setting
-    from core.planner import hosts, wires
 
     if state.model is None or plan.forecast is None:
         return list(plan.why)

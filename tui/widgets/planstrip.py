@@ -42,7 +42,10 @@ def plan_rows(state: ClusterState, width: int) -> list[Content]:
         wrapped = Content.styled(f"{mark}{why}", tone).wrap(max(1, width - 2))
         return [head, *(Content("  ") + row for row in wrapped)]
     about = f"  {plan.model} · {plan.layers} layers · {plan.backend} · context {plan.context}"
-    rows = [line(("Plan", "bold $text-accent"), (about, "$muted"), width=width)]
+    hand: Cell = (" · by hand" if state.by_hand and not run else "", "$text-warning")
+    rows = [line(("Plan", "bold $text-accent"), (about, "$muted"), hand, width=width)]
+    if plan.obstacle and not run:
+        rows += Content.styled(f"✖ cannot be launched: {plan.obstacle}", "$text-error").wrap(max(1, width))
     rows += [_labels(state, plan, width), _cells(plan, run.ranks if run else (), width)]
     # While it runs the ranks matter more than why they are where they are.
     for why in plan.why[:1] if run else plan.why:

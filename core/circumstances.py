@@ -1,0 +1,88 @@
+"""What the state of a cluster means for a plan: devices and links it may use, and what keeps others out."""
+
+from __future__ import annotations
+
+import math
+
+from core.plan import memory
+from core.plan.plan import Host, Wire
+from core.state import ClusterState
+
+FLOOR_US = 2_000.0
+"""Round trips below this differ by less than a hand-over costs anyway."""
+
+
+def hosts(state: ClusterState) -> list[Host]:
+    """The devices a plan may use now, by name. What ranks of the live run hold counts as free: whatever is
+    planned now is launched after it."""
+    held = _held(state)
+    return [
+        Host(
+            device.id,
+            device.sample.memory_limit,
+            max(0, device.sample.memory_used - held.get(device.id, 0)),
+            chip=device.facts.chip if device.facts else "",
+            cores=device.facts.cores if device.facts else 0,
+            tuning=device.tuning,
+        )
+        for device in sorted(state.devices.values(), key=lambda device: device.id)
+        if device.status == "ready" and device.sample is not None
+    ]
+
+
+def _held(state: ClusterState) -> dict[str, int]:
+    """Bytes that ranks of the live run take of each device, as far as they said."""
+    if state.run is None or not state.run.live:
+        return {}
+    return {
+        rank.device: rank.beat.active + rank.beat.cache + memory.RUNTIME
+        for rank in state.run.ranks
+        if rank.beat is not None and rank.exit is None
+    }
+
+
+def wires(state: ClusterState) -> list[Wire]:
+    """The links whose last burst was answered."""
+    return [
+        Wire(a=link.source, b=link.target, kind=link.last.kind, rtt_us=link.last.p50_us)
+        for link in state.links.values()
+        if link.last is not None and not link.failure
+    ]
+
+
+def standing(state: ClusterState) -> dict[str, str]:
+    """What keeps each device out of any plan, as in "demo-b is lost"; empty where nothing does."""
+    usable = {host.id: memory.usable(host) > 0 for host in hosts(state)}
+    said: dict[str, str] = {}
+    for device in state.devices.values():
+        if device.status != "ready":
+            word = {"refused": "refuses", "untrusted": "is not trusted yet"}.get(
+                device.status, f"is {device.status}"
+            )
+            said[device.id] = f"{word}: {device.detail}" if device.detail else word
+        elif device.id not in usable:
+            said[device.id] = "has not said how much memory it has"
+        else:
+            said[device.id] = "" if usable[device.id] else "has no memory free"
+    return said
+
+
+def circumstances(state: ClusterState) -> frozenset[object]:
+    """What a plan depends on, coarsely: it changes only when another plan may come of it. A link counts by
+    how many times four its round trip exceeds the floor, and whether all of them are measured yet."""
+    devices = {
+        (device.id, device.sample.memory_limit)
+        for device in state.devices.values()
+        if device.status == "ready" and device.sample is not None
+    }
+    names = {name for name, _ in devices}
+    if not names:
+        return frozenset()
+    between = [wire for wire in wires(state) if wire.a in names and wire.b in names]
+    slow = {
+        (wire.a, wire.b, math.ceil(math.log(wire.rtt_us / FLOOR_US, 4)))
+        for wire in between
+        if wire.rtt_us is not None and wire.rtt_us > FLOOR_US
+    }
+    complete = {len(between) >= len(names) * (len(names) - 1) // 2}
+    return frozenset(devices | slow | complete)
