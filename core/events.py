@@ -16,7 +16,7 @@ from core.plan.plan import Plan, Tuning
 from core.request import Source
 
 DeviceStatus = Literal["connecting", "untrusted", "ready", "refused", "lost"]
-Phase = Literal["starting", "hello", "environment", "connect", "load", "warmup", "ready", "exited"]
+Phase = Literal["starting", "copy", "hello", "environment", "connect", "load", "warmup", "ready", "exited"]
 Level = Literal["info", "warning", "error"]
 LinkKind = Literal["loopback", "thunderbolt", "ethernet", "wifi", "vpn", "unknown"]
 DoneReason = Literal["stop", "length", "cancel", "error"]
@@ -175,7 +175,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
 
 
 class RankPhased(Event, frozen=True, kw_only=True):
-    """A rank is in a phase, `done` of `total` steps into it."""
+    """A rank is in a phase, `done` of `total` steps into it; `copy` counts bytes."""
 
     run: str
     rank: int

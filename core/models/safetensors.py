@@ -65,6 +65,12 @@ def header(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def data_start(file: Path) -> int:
+    """Where the tensors of a file begin: after the length of the header and the header. Raises OSError."""
+    with file.open("rb") as stream:
+        return 8 + int.from_bytes(stream.read(8), "little")
+
+
 def files(directory: Path) -> list[Path]:
     """The weight files of a model: those its index names, else `model*.safetensors`, as mlx-lm takes them.
 

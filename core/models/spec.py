@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from core.models import config as configuration
-from core.models import safetensors
+from core.models import names, safetensors
 from core.models.config import Config
 from core.models.error import ModelError
 from core.models.safetensors import Tensor
@@ -60,15 +59,6 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.layer_bytes) + self.embed_bytes + (0 if self.tied else self.head_bytes)
 
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
-_EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens\w*|embed_in|\w*embeddings?|tok_emb\w*|wte|wpe)\.")
-_HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output|output_layer)\.")
-_EXPERT = re.compile(r"\.(?:switch_mlp|switch_glu|experts)\.")
-# mlx-lm drops these when it loads: towers for images and sound, extra prediction layers, rotary tables.
-_DROPPED = re.compile(
-    r"(?:^|\.)(?:vision_\w+|visual|multi_modal_projector|audio_\w+|embed_vision|embed_audio|mtp)\."
-    r"|rotary_emb\.inv_freq$"
-)
 # fmt: off
 _SLIDING = frozenset(
     (
@@ -168,9 +158,9 @@ def _sizes(
     embed = head = 0
     has_head = False
     for name, tensor in tensors.items():
-        if _DROPPED.search(name):
+        if names.DROPPED.search(name):
             continue
-        if match := _LAYER.search(name):
+        if match := names.LAYER.search(name):
             layer = int(match[1])
             if layer < len(layers):
                 layers[layer] += tensor.nbytes
@@ -179,9 +169,9 @@ def _sizes(
                 raise ModelError(
                     f"{path} has weights of layer {layer}, but its config.json says {len(layers)} layers"
                 )
-        elif _EMBEDDING.search(name):
+        elif names.EMBEDDING.search(name):
             embed += tensor.nbytes
-        elif not _HEAD.search(name):
+        elif not names.HEAD.search(name):
             head += tensor.nbytes
         elif not config.tie_word_embeddings:  # mlx-lm drops the spare copy some tied models store
             head += tensor.nbytes
@@ -198,8 +188,13 @@ def _expert_bytes(config: Config, tensors: Mapping[str, Tensor]) -> tuple[int, .
     """Bytes of each layer's routed experts."""
     sizes = [0] * config.num_hidden_layers
     for name, tensor in tensors.items():
-        match = _LAYER.search(name)
-        if match and int(match[1]) < len(sizes) and _EXPERT.search(name) and not _DROPPED.search(name):
+        match = names.LAYER.search(name)
+        if (
+            match
+            and int(match[1]) < len(sizes)
+            and names.EXPERT.search(name)
+            and not names.DROPPED.search(name)
+        ):
             sizes[int(match[1])] += tensor.nbytes
     return tuple(sizes)
 

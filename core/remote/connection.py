@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import shlex
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import asyncssh
 import msgspec
 
+from core.remote.files import SftpFiles
 from core.remote.hostkeys import HostKeyChanged, HostKeys, HostKeyUnknown
 from core.remote.machine import Exit, Machine, content_name, split_lines
 from core.text import clean_line
@@ -225,6 +226,14 @@ class SshMachine:
         if done.exit_status is None:
             raise OSError(f"{self.address}: the connection was lost")
         return done.exit_status == 0
+
+    @contextlib.asynccontextmanager
+    async def files(self) -> AsyncGenerator[SftpFiles]:
+        try:
+            async with self._connection.start_sftp_client() as sftp:
+                yield SftpFiles(sftp)
+        except asyncssh.Error as error:
+            raise OSError(clean_line(f"{self.address}: {error.reason}")) from None
 
     async def gone(self) -> str:
         return await asyncio.shield(self._client.lost)

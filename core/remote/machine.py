@@ -8,10 +8,13 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
+
+from core.remote.files import Files
 
 LONGEST_LINE = 2**16
 """Bytes of one line a device may send; what is longer is dropped whole."""
@@ -82,6 +85,10 @@ class Machine(Protocol):
 
     async def has(self, path: str) -> bool:
         """Whether a file or folder exists there. Raises OSError."""
+        ...
+
+    def files(self) -> AbstractAsyncContextManager[Files]:
+        """Its files, to write there. Raises OSError where that is not possible."""
         ...
 
     async def gone(self) -> str:
@@ -186,6 +193,9 @@ class LocalMachine:
 
     async def has(self, path: str) -> bool:
         return Path(path).exists()
+
+    def files(self) -> AbstractAsyncContextManager[Files]:
+        raise OSError("files of this computer are used where they lie")
 
     async def gone(self) -> str:
         return await asyncio.get_running_loop().create_future()

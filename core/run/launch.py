@@ -11,6 +11,7 @@ import msgspec
 
 from core import events as ev
 from core.models.spec import ModelSpec
+from core.models.stage import place
 from core.plan.check import Held, certify
 from core.plan.plan import Plan, PlanError
 from core.remote.machine import Machine
@@ -23,6 +24,7 @@ CONNECT_S = 30.0
 LOAD_S = 60.0
 LOAD_S_PER_GB = 20.0
 """A spinning or network disk reads some 50 MB/s."""
+REPORT_S = 0.25
 STOP_S = 5.0
 SILENT_S = 5.0
 """Beats come every half second; a rank that misses ten is named."""
@@ -63,27 +65,21 @@ class Run:
             raise
 
     async def _bring_up(self) -> None:
-        for rank in self.ranks:
-            try:
-                there = await rank.machine.has(self._spec.path)
-            except OSError as error:
-                raise LaunchError(f"{rank.device} was lost: {error}") from None
-            if not there:
-                raise LaunchError(f"{rank.device} has no model at {self._spec.path}")
+        paths = await self._place()
         orders = [
             {
                 "rank": rank.rank,
                 "size": len(self.ranks),
                 "start": stage.start,
                 "end": stage.end,
-                "model": self._spec.path,
+                "model": path,
                 "backend": self.plan.backend,
                 "context": self.plan.context,
                 # Where it listens for the rank before it; for the first one that is the last.
                 "address": rank.machine.seen_from(before.machine),
             }
-            for rank, before, stage in zip(
-                self.ranks, (self.ranks[-1], *self.ranks), self.plan.stages, strict=False
+            for rank, before, stage, path in zip(
+                self.ranks, (self.ranks[-1], *self.ranks), self.plan.stages, paths, strict=False
             )
         ]
         results = await asyncio.gather(
@@ -113,6 +109,42 @@ class Run:
             raise LaunchError(str(error)) from None
         now = time.time()
         self._publish(ev.RunReady(t=now, run=self.id, certificate=certificate, seconds=now - self._started))
+
+    async def _place(self) -> list[str]:
+        """Where each rank finds what its stage needs of the model; copied to where it is not."""
+        results = await asyncio.gather(
+            *(
+                place(rank.machine, self._spec, stage.start, stage.end, self._copying(rank))
+                for rank, stage in zip(self.ranks, self.plan.stages, strict=True)
+            ),
+            return_exceptions=True,
+        )
+        paths: list[str] = []
+        for rank, result in zip(self.ranks, results, strict=True):
+            if isinstance(result, OSError):
+                raise LaunchError(f"{rank.device}: {result}")
+            if isinstance(result, BaseException):
+                raise result
+            paths.append(result)
+        return paths
+
+    def _copying(self, rank: Rank) -> Callable[[int, int], None]:
+        """Says how far the copy of a rank's part of the model is, some times a second."""
+        said = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal said
+            if self._stopping:
+                raise OSError("the launch was stopped while the model was being copied")
+            if (now := time.monotonic()) - said > REPORT_S or done == total:
+                said = now
+                self._publish(
+                    ev.RankPhased(
+                        t=time.time(), run=self.id, rank=rank.rank, phase="copy", done=done, total=total
+                    )
+                )
+
+        return report
 
     async def _reach(self, what: str, limit: float, reached: Callable[[Rank], bool]) -> None:
         """Wait until every rank has `reached` the next point; raise LaunchError naming who has not."""

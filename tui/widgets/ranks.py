@@ -46,6 +46,9 @@ def phase_word(rank: Rank) -> Cell:
         case "ready":
             busy = f" {rank.beat.state}" if rank.beat and rank.beat.state != "idle" else ""
             return (f"● ready{busy}", "$text-success")
+        case "copy":
+            share = bar(rank.done / max(1, rank.total), 6)
+            return (f"○ copy {share} {gib(rank.done)}/{gib(rank.total)} GiB", "$text-primary")
         case "load" | "warmup" if rank.total:
             return (
                 f"○ {rank.phase} {bar(rank.done / rank.total, 6)} {rank.done}/{rank.total}",
