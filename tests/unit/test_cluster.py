@@ -80,7 +80,7 @@ async def test_a_prompt_launches_the_plan_and_ends_with_a_launch_that_fails(
             assert len(state.requests) == asked
             done = list(state.requests.values())[-1].done
             assert done is not None and done.why == "error"
-            assert done.detail == f"demo-a has no model at {spec.path}"
+            assert done.detail.startswith(f"demo-a: it has no model at {spec.path}, and it cannot be copied")
             assert state.run is not None and state.run.stopped is not None and state.run.stopped.failed
 
 
