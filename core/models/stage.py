@@ -16,7 +16,7 @@ FOLDER = ".cache/exo-tui/models"
 """In the user's home on the device. Whatever is in it was made here, and may go when room is needed."""
 
 BLOCK = 2**20
-"""Bytes written at a time, as 32 requests under way at once: enough for a Gbit/s at 8 ms, and what a cut costs."""
+"""Bytes written at a time, as 32 requests under way at once: a Gbit/s at 8 ms, and what a cut costs."""
 
 STUCK_S = 30.0
 """Without a block written for so long the copy has failed."""

@@ -1,4 +1,4 @@
-"""A model that only the console has: each host is sent what its stage needs, once, whatever happens to cables."""
+"""A model that only the console has: each host is sent what its stage needs, whatever happens to cables."""
 
 from __future__ import annotations
 
