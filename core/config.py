@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from core.folders import cache_folder, config_folder
 from core.remote.connection import Target
 from core.remote.hostkeys import HostKeys
 
@@ -68,14 +68,9 @@ class Config(msgspec.Struct, frozen=True):
         return HostKeys(self.known_hosts, (Path.home() / ".ssh" / "known_hosts",))
 
 
-def _xdg(variable: str, fallback: str) -> Path:
-    return Path(os.environ.get(variable) or Path.home() / fallback) / "exo-tui"
-
-
 def load() -> Config:
     """The user's settings. A missing file means the defaults. Raises ConfigError."""
-    folder = Path(os.environ.get("EXO_TUI_CONFIG") or _xdg("XDG_CONFIG_HOME", ".config"))
-    cache = Path(os.environ.get("EXO_TUI_CACHE") or _xdg("XDG_CACHE_HOME", ".cache"))
+    folder, cache = config_folder(), cache_folder()
     path = folder / "config.toml"
     if not path.exists():
         return Config(folder, cache)

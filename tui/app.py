@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from typing import ClassVar, cast
 
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from core.bus import Bus
+from core.folders import config_folder
 from core.intents import Intents, Playback
-from tui import keymap, themes
+from tui import keymap, keysfile, themes
+from tui.actions import Action, Group, gather
+from tui.commandline import Command, find
 from tui.commands import ClusterCommands
 from tui.desk import Desk
+from tui.screens.commandline import CommandLine
 from tui.screens.console import ConsoleScreen
 from tui.screens.help import HelpScreen
+from tui.screens.jump import JumpScreen
 from tui.screens.question import Question
+from tui.screens.themes import ThemeScreen
 
 Connect = Callable[[], Awaitable[Intents]]
 
@@ -47,13 +55,16 @@ class ConsoleApp(App[None]):
         self.title = title
         self.animation_level = "none"
         self.desk = Desk(bus, playback)
+        self.keys, self._problems = keysfile.read(config_folder() / "keys.toml", keymap.groups())
         self._connect_to = connect
-        self._theme_problems = themes.install(self, themes.folder())
+        self._problems += themes.install(self, config_folder())
+        self.set_keymap(self.keys)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables, for themes that do not name them."""
         ansi = ("blue", "yellow", "green", "magenta", "cyan", "red", "white", "gray")
-        return {"muted": "gray"} | {f"series-{i}": colour for i, colour in enumerate(ansi, 1)}
+        needed = {"muted": "gray", "ansi-background": "ansi_black", "ansi-foreground": "ansi_white"}
+        return needed | {f"series-{i}": colour for i, colour in enumerate(ansi, 1)}
 
     def get_default_screen(self) -> Screen[None]:
         """There is one main screen."""
@@ -61,8 +72,8 @@ class ConsoleApp(App[None]):
 
     def on_mount(self) -> None:
         """Connect once the first picture is out."""
-        for problem in self._theme_problems:
-            self.notify(problem, title="Theme not loaded", severity="warning", markup=False)
+        for problem in self._problems:
+            self.notify(problem, title="Not used", severity="warning", timeout=15, markup=False)
         if self.desk.playback is not None:
             self.run_worker(self.desk.playback.play(), name="play")
         if self._connect_to is not None:
@@ -80,14 +91,88 @@ class ConsoleApp(App[None]):
             self.exit(return_code=1, message=str(error) or type(error).__name__)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Keys and quit; themes are listed by name instead of in a palette of their own."""
-        yield SystemCommand("Keys", "What each key does", self.action_help)
-        yield SystemCommand("Quit", "Quit; asks when a run is live", self.action_quit)
+        """None of Textual's: ours are made from the bindings."""
+        return ()
+
+    def gathered(self) -> list[Group]:
+        """What can be done here; on another screen than the console, what the console's keys do as well."""
+        front = next(screen for screen in reversed(self.screen_stack) if not screen.is_modal)
+        groups = gather(front, self.keys)
+        if front is not self.console_screen:
+            # Only what the screen itself can do: its panes are not there to be used.
+            groups += gather(self.console_screen, self.keys)[:1]
+        return groups
+
+    @property
+    def console_screen(self) -> ConsoleScreen:
+        """The main screen, under all others."""
+        return cast(ConsoleScreen, self.screen_stack[0])
 
     def action_help(self) -> None:
         """Show the keys."""
-        if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(gather(self.screen, self.keys)))
+
+    async def action_pane(self, name: str) -> None:
+        """A pane of the console, from wherever one is."""
+        while self.screen is not self.console_screen:
+            await self.pop_screen()
+        self.console_screen.action_pane(name)
+
+    def action_jump(self) -> None:
+        """Letters on everything that can have the focus."""
+        targets = [widget for widget in self.screen.focus_chain if widget.region]
+        self.push_screen(JumpScreen(targets), self._jumped)
+
+    def _jumped(self, target: Widget | None) -> None:
+        if target is not None:
+            target.focus()
+
+    def action_themes(self) -> None:
+        """Choose a theme by looking at it."""
+        self.push_screen(ThemeScreen(sorted(self.available_themes), self.theme), self._themed)
+
+    def _themed(self, name: str | None) -> None:
+        if name is not None:
+            self.set_theme(name)
+
+    def set_theme(self, name: str) -> None:
+        """Use a theme from now on, also the next time."""
+        self.theme = name
+        try:
+            themes.remember(config_folder(), name)
+        except OSError as error:
+            self.notify(f"The theme is not remembered: {error}", severity="warning", markup=False)
+
+    def commands(self) -> Iterator[Command]:
+        """What can be typed after `:`."""
+        for group in self.gathered():
+            for action in group.actions:
+                if action.id == "theme":
+                    yield Command(
+                        "theme", action.about, self._theme_command, tuple(sorted(self.available_themes))
+                    )
+                else:
+                    yield Command(action.id, action.about, partial(_run, action))
+
+    async def _theme_command(self, name: str) -> None:
+        if name:
+            self.set_theme(name)
+        else:
+            self.action_themes()
+
+    @work(group="line", exclusive=True)
+    async def action_command_line(self) -> None:
+        """Type a command."""
+        commands = list(self.commands())
+        typed = await self.push_screen_wait(CommandLine(commands))
+        if not typed:
+            return
+        found = find(commands, typed)
+        if isinstance(found, str):
+            self.notify(found, severity="warning", markup=False)
+        else:
+            command, argument = found
+            await command.run(argument)
 
     async def action_quit(self) -> None:
         """Quit; with a run live only after a yes."""
@@ -107,3 +192,7 @@ class ConsoleApp(App[None]):
             self.notify("Stopping what was started…", timeout=60)
             await self.desk.intents.close()
         self.exit()
+
+
+async def _run(action: Action, _argument: str) -> None:
+    await action.run()

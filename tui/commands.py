@@ -4,46 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from tui.screens.console import ConsoleScreen
+from tui.desk import Desk
 from tui.widgets.devices import in_order
+
+if TYPE_CHECKING:
+    from tui.app import ConsoleApp
 
 Command = tuple[str, str, Callable[[], object]]
 """Name, what it does, and the doing."""
-
-REQUESTS = (
-    ("launch", "Launch", "Launch the plan"),
-    ("stop", "Stop run", "Stop the run and every worker of it"),
-    ("new", "New conversation", "Start an empty conversation"),
-    ("cancel", "End answer", "End the answer being written; what is there stays"),
-)
 
 
 class ClusterCommands(Provider):
     """What the keys do, the themes by name, and in a rehearsal the faults."""
 
     def _commands(self) -> Iterator[Command]:
-        screen, app = self.screen, self.app
-        if not isinstance(screen, ConsoleScreen):
-            return
-        desk = screen.desk
-        for action, name, about in REQUESTS:
-            reason = desk.why_not(action)
-            yield name, f"Not now: {reason}" if reason else about, partial(screen.request, action)
+        app = cast("ConsoleApp", self.app)
+        for group in app.gathered():
+            for action in group.actions:
+                about = action.about if action.enabled else f"Not now: {action.reason}"
+                yield action.binding.description, f"{about} · {action.keys}", action.run
         for theme in sorted(app.available_themes):
-            yield f"Theme: {theme}", "Change the colours", partial(setattr, app, "theme", theme)
-        for kind in desk.intents.faults if desk.intents else ():
-            for device in in_order(desk.state):
-                target = (
-                    f"rank on {device.name}"
-                    if kind in ("kill", "freeze", "thaw")
-                    else f"links of {device.name}"
-                )
-                inject = partial(desk.intents.inject, kind, device.id) if desk.intents else None
-                if inject is not None:
-                    yield f"Fault: {kind} {target}", "Break this rehearsal on purpose", inject
+            yield f"Theme: {theme}", "Change the colours", partial(app.set_theme, theme)
+        yield from _faults(app.desk)
 
     async def discover(self) -> Hits:
         """Everything, before a letter is typed."""
@@ -57,3 +43,14 @@ class ClusterCommands(Provider):
             score = matcher.match(name)
             if score > 0:
                 yield Hit(score, matcher.highlight(name), run, help=about)
+
+
+def _faults(desk: Desk) -> Iterator[Command]:
+    intents = desk.intents
+    for kind in intents.faults if intents else ():
+        for device in in_order(desk.state):
+            rank = kind in ("kill", "freeze", "thaw")
+            target = f"rank on {device.name}" if rank else f"links of {device.name}"
+            if intents is not None:
+                inject = partial(intents.inject, kind, device.id)
+                yield f"Fault: {kind} {target}", "Break this rehearsal on purpose", inject

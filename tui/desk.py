@@ -38,7 +38,11 @@ class Desk:
             case "launch":
                 return why_not_launch(state)
             case "stop":
-                return None if state.run is not None and state.run.live else "no run is live"
+                return (
+                    None
+                    if state.run is not None and state.run.live
+                    else "no run is live; l launches the plan"
+                )
             case "ask":
                 return why_not_ask(state)
             case "cancel":

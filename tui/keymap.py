@@ -1,21 +1,50 @@
-"""Every key, with an id so that a keymap can move it; the help screen lists these."""
+"""Every key, with an id so that a keymap can move it. Help, palette and `:` are made from these.
+
+A tuple belongs to one widget or screen. What a key does is told by its tooltip; `show` is for the few
+that the footer has room for.
+"""
 
 from __future__ import annotations
 
 from textual.binding import Binding
 
 APP = (
-    Binding("question_mark,f1", "help", "Help", key_display="?", tooltip="This list", id="help"),
+    Binding(
+        "question_mark,f1",
+        "help",
+        "Help",
+        key_display="?",
+        tooltip="The keys of this screen",
+        id="help",
+    ),
+    Binding(
+        "colon",
+        "command_line",
+        "Command",
+        show=False,
+        key_display=":",
+        tooltip="Type a command; tab completes",
+        id="command",
+    ),
+    Binding(
+        "ctrl+p",
+        "command_palette",
+        "Palette",
+        show=False,
+        priority=True,
+        tooltip="Find any command, theme or fault",
+        id="palette",
+    ),
+    Binding("f,ctrl+o", "jump", "Jump", show=False, tooltip="Go anywhere by a letter", id="jump"),
+    Binding("1", "pane('cluster')", "Cluster", show=False, tooltip="Devices, plan, run, links", id="cluster"),
+    Binding("2", "pane('chat')", "Chat", show=False, tooltip="The conversation", id="chat"),
+    Binding("3", "pane('plots')", "Plots", show=False, tooltip="Memory, latency, speed", id="plots"),
+    Binding("4", "pane('log')", "Log", show=False, tooltip="Alerts and the ranks' stderr", id="log"),
+    Binding("T", "themes", "Theme", show=False, tooltip="Choose a theme, seen at once", id="theme"),
     Binding("q,ctrl+q", "quit", "Quit", key_display="q", tooltip="Quit; asks when a run is live", id="quit"),
 )
 
 CONSOLE = (
-    Binding(
-        "1", "pane('cluster')", "Cluster", show=False, tooltip="Devices, plan, run, links", id="pane.cluster"
-    ),
-    Binding("2", "pane('chat')", "Chat", show=False, tooltip="The conversation", id="pane.chat"),
-    Binding("3", "pane('plots')", "Plots", show=False, tooltip="Memory, latency, speed", id="pane.plots"),
-    Binding("4", "pane('log')", "Log", show=False, tooltip="Alerts and the ranks' stderr", id="pane.log"),
     Binding("tab", "cycle(1)", "Next pane", show=False, tooltip="Next pane", id="pane.next"),
     Binding(
         "shift+tab", "cycle(-1)", "Previous pane", show=False, tooltip="Previous pane", id="pane.previous"
@@ -48,14 +77,47 @@ CLUSTER = (
         "choose(1)",
         "Down",
         show=False,
-        tooltip="Next device or peer, then scroll",
+        tooltip="Next device, peer or request, then scroll",
         id="choose.next",
     ),
-    Binding("up,k", "choose(-1)", "Up", show=False, tooltip="Previous device or peer", id="choose.previous"),
+    Binding("up,k", "choose(-1)", "Up", show=False, tooltip="The one before", id="choose.previous"),
+    Binding("home,g", "end_of(False)", "First", show=False, tooltip="The first one", id="choose.first"),
+    Binding("end,G", "end_of(True)", "Last", show=False, tooltip="The last one", id="choose.last"),
     Binding("d", "end", "End request", show=False, tooltip="End the chosen request", id="end"),
     Binding(
-        "enter", "enter", "Add / trust", show=False, tooltip="Add the peer; answer a new host key", id="enter"
+        "enter",
+        "enter",
+        "Open",
+        show=False,
+        tooltip="About the device; add the peer; answer a new host key",
+        id="enter",
     ),
+)
+
+FILTER = (
+    Binding(
+        "slash",
+        "filter",
+        "Filter",
+        show=False,
+        key_display="/",
+        tooltip="Only rows with these words; !word leaves out",
+        id="filter",
+    ),
+)
+
+FILTER_BAR = (
+    Binding("escape", "clear", "Clear", tooltip="Show all rows again", id="filter.clear"),
+    Binding("down", "leave", "Leave", show=False, tooltip="Back to the rows", id="filter.leave"),
+)
+
+SCROLL = (
+    Binding("down,j", "scroll_down", "Down", show=False, tooltip="A line down", id="scroll.down"),
+    Binding("up,k", "scroll_up", "Up", show=False, tooltip="A line up", id="scroll.up"),
+    Binding("home,g", "scroll_home", "Top", show=False, tooltip="To the top", id="scroll.top"),
+    Binding("end,G", "scroll_end", "Bottom", show=False, tooltip="To the end", id="scroll.bottom"),
+    Binding("pagedown,ctrl+d", "page_down", "Page down", show=False, tooltip="A page down", id="scroll.page"),
+    Binding("pageup,ctrl+u", "page_up", "Page up", show=False, tooltip="A page up", id="scroll.back"),
 )
 
 COMPOSER = (
@@ -66,9 +128,66 @@ COMPOSER = (
     Binding("ctrl+n", "screen.new", "New chat", show=False, tooltip="Empty conversation", id="composer.new"),
 )
 
-SECTIONS = (
-    ("Everywhere", (*CONSOLE, *APP)),
-    ("Cluster", CLUSTER),
-    ("Composer", COMPOSER),
-    ("Replay", PLAYBACK),
+DIALOG = (Binding("escape,q,enter", "dismiss", "Close", tooltip="Close", id="close"),)
+HELP = (Binding("question_mark,f1", "dismiss", "Close", tooltip="Close", id="help.close"),)
+PLAN = (Binding("p", "dismiss", "Close", tooltip="Close", id="card.close"),)
+
+LINE = (
+    Binding("escape", "leave", "Leave", tooltip="Type nothing", id="line.leave"),
+    Binding("tab", "complete", "Complete", tooltip="Complete what is typed", id="line.complete"),
+    Binding("down", "choose(1)", "Next", show=False, tooltip="The next one", id="line.next"),
+    Binding("up", "choose(-1)", "Previous", show=False, tooltip="The one before", id="line.previous"),
 )
+
+THEMES = (
+    Binding("down,j", "choose(1)", "Next", show=False, tooltip="The next theme", id="themes.next"),
+    Binding("up,k", "choose(-1)", "Previous", show=False, tooltip="The one before", id="themes.previous"),
+    Binding("enter", "keep", "Keep", tooltip="Keep this theme", id="themes.keep"),
+    Binding("escape,q", "leave", "Leave", tooltip="Back to the theme before", id="themes.leave"),
+)
+
+QUESTION = (
+    Binding("y", "answer(True)", "Yes", tooltip="Yes", id="answer.yes"),
+    Binding("n,escape", "answer(False)", "No", tooltip="No", id="answer.no"),
+)
+
+TRUST = (
+    Binding("y", "answer(True)", "Accept", tooltip="Accept the key", id="trust.accept"),
+    Binding("n", "answer(False)", "Refuse", tooltip="Refuse the key", id="trust.refuse"),
+    Binding("escape", "later", "Later", tooltip="Decide later", id="trust.later"),
+)
+
+BESIDE = {name: ("CONSOLE", "APP") for name in ("PLAYBACK", "CLUSTER", "FILTER", "SCROLL")} | dict.fromkeys(
+    ("DIALOG", "HELP", "PLAN", "LINE", "THEMES", "QUESTION", "TRUST", "COMPOSER", "FILTER_BAR"), ()
+)
+"""Whose keys work at the same time as those of a tuple: APP's, where nothing else is said."""
+
+_NAMES = {
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "plus": "+",
+    "minus": "-",
+    "equals_sign": "=",
+    "colon": ":",
+    "slash": "/",
+    "comma": ",",
+    "full_stop": ".",
+    "down": "↓",
+    "up": "↑",
+    "left": "←",
+    "right": "→",
+    "escape": "esc",
+    "pagedown": "pgdn",
+    "pageup": "pgup",
+}
+
+
+def key_names(keys: str) -> str:
+    """Keys of a binding as printed on them: `? f1`."""
+    return " ".join(_NAMES.get(key, key) for key in keys.split(","))
+
+
+def groups() -> dict[str, tuple[Binding, ...]]:
+    """Every tuple of bindings in this file, by its name."""
+    return {name: value for name, value in globals().items() if name.isupper() and isinstance(value, tuple)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -11,8 +12,10 @@ from textual.color import ColorParseError
 from textual.theme import Theme
 
 DEFAULT = "dark"
-PLAIN = "ansi-dark"
+PLAIN = "ansi"
 """For terminals of 16 colours, where quantised themes lose text."""
+_CHOSEN = "theme"
+"""File in the config folder with the name of the theme to begin with."""
 
 
 def folder() -> Path:
@@ -37,22 +40,38 @@ def load(path: Path) -> tuple[list[Theme], list[str]]:
     return themes, problems
 
 
-def install(app: App[None], path: Path) -> list[str]:
-    """Make the folder's themes the app's choice; returns what was wrong with any.
+def install(app: App[None], config: Path) -> list[str]:
+    """Make our themes and those in `config`/themes the app's choice; returns what was wrong with any.
 
-    Textual's own themes go: most lose contrast in 256 colours, which is what plain ssh gives.
+    The user's come last: one of the same name replaces ours. Textual's own go: most lose contrast in
+    256 colours, which is what plain ssh gives.
     """
-    themes, problems = load(path)
-    for theme in themes:
+    themes, problems = load(folder())
+    own, more = load(config / "themes")
+    builtin = set(app.available_themes)
+    for theme in (*themes, *own):
         app.register_theme(theme)
-    names = {theme.name for theme in themes}
+    names = {theme.name for theme in (*themes, *own)}
     # Textual draws on stderr; without a terminal there, as in tests, the colour system is a guess.
     watched = sys.__stderr__ is not None and sys.__stderr__.isatty()
-    if watched and app.console.color_system == "standard" and PLAIN in app.available_themes:
-        app.theme = PLAIN
-    elif DEFAULT in names:
-        app.theme = DEFAULT
-    if names:
-        for name in set(app.available_themes) - names - {app.theme, "ansi-dark", "ansi-light"}:
-            app.unregister_theme(name)
-    return problems
+    plain = watched and app.console.color_system == "standard"
+    app.theme = next(name for name in (PLAIN if plain else chosen(config), DEFAULT) if name in names)
+    for name in builtin - names:
+        app.unregister_theme(name)
+    return problems + more
+
+
+def chosen(config: Path) -> str:
+    """The theme chosen the last time; empty where none was."""
+    try:
+        return (config / _CHOSEN).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def remember(config: Path, name: str) -> None:
+    """Begin with this theme the next time. Raises OSError."""
+    config.mkdir(parents=True, exist_ok=True)
+    fresh = config / f"{_CHOSEN}.{os.getpid()}"
+    fresh.write_text(f"{name}\n", encoding="utf-8")
+    fresh.replace(config / _CHOSEN)

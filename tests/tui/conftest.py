@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
@@ -46,6 +47,14 @@ class Desk:
         width, height = self.app.size
         lines = self.app.screen._compositor.render_strips()
         return "\n".join(strip.text.ljust(width) for strip in lines[:height])
+
+
+@pytest.fixture(autouse=True)
+def config_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the console keeps what a person chose: not where the person who runs the tests does."""
+    folder = tmp_path / "config"
+    monkeypatch.setenv("EXO_TUI_CONFIG", str(folder))
+    return folder
 
 
 Open = Callable[..., AbstractAsyncContextManager[Desk]]

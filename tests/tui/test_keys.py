@@ -168,15 +168,6 @@ async def test_the_plan_card_says_what_was_weighed(console: Open) -> None:
         assert "Why not" not in desk.text
 
 
-async def test_help_lists_the_keys(console: Open) -> None:
-    async with console(scenes.planned()) as desk:
-        await desk.press("question_mark")
-        for word in ("Launch the plan", "Write a prompt", "Answer a new host key".lower(), "Pause or go on"):
-            assert word in desk.text.lower() or word in desk.text
-        await desk.press("escape")
-        assert "Pause or go on" not in desk.text
-
-
 async def test_a_replay_is_moved_by_keys_and_takes_no_prompts(console: Open) -> None:
     events = scenes.everything()
 

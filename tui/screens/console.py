@@ -16,6 +16,7 @@ from core.state import ClusterState
 from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
+from tui.notices import notices
 from tui.screens.plan import PlanScreen
 from tui.screens.trust import TrustScreen
 from tui.widgets import plot
@@ -35,7 +36,7 @@ ASKABLE = ("launch", "stop", "ask", "cancel", "new")
 _ACTIONS = {"compose_prompt": "ask"}
 """Actions of the screen whose name at the desk differs."""
 _PLAYBACK = {"play", "step", "speed"}
-_FOCUS = {"cluster": "#cluster", "chat": "#chatlog", "plots": "#plots", "log": "#log"}
+_FOCUS = {"cluster": "#cluster", "chat": "#chatlog", "plots": "#plots", "log": "#log Scroller"}
 
 
 class ConsoleScreen(Screen[None]):
@@ -97,6 +98,11 @@ class ConsoleScreen(Screen[None]):
             self.refresh_bindings()
         if state is self._drawn:
             return
+        if self._drawn is not None and (desk.playback is None or not desk.playback.paused):
+            for notice in notices(self._drawn, state):
+                self.notify(
+                    notice.text, title=notice.title, severity=notice.severity, timeout=10, markup=False
+                )
         self._drawn = state
         self.query_one(TopBar).draw(state)
         self.query_one(ClusterPane).draw(state)
@@ -159,14 +165,18 @@ class ConsoleScreen(Screen[None]):
         possible = self.desk.why_not(name) is None
         return True if possible else False if name == "cancel" else None
 
+    def why_not(self, action: str) -> str | None:
+        """The reason an action of this screen is not possible now."""
+        name = _ACTIONS.get(action, action)
+        return self.desk.why_not(name) if name in ASKABLE else None
+
     def on_key(self, event: Key) -> None:
         """A key whose action is not possible now says why."""
-        for binding in keymap.CONSOLE:
-            name = _ACTIONS.get(binding.action, binding.action)
-            if event.key == binding.key and name in ASKABLE:
-                reason = self.desk.why_not(name)
-                if reason:
-                    self._say(name, reason)
+        known = self.active_bindings.get(event.key)
+        if known is not None and known.node is self and not known.enabled:
+            reason = self.why_not(known.binding.action)
+            if reason:
+                self._say(known.binding.action, reason)
 
     def _say(self, action: str, reason: str) -> None:
         verb = {"new": "start a new chat", "cancel": "end an answer"}.get(action, action)

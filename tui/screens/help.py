@@ -1,60 +1,52 @@
-"""All keys, by where they work."""
+"""All keys of a screen, by where they work."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.keymap import SECTIONS
-
-_NAMES = {
-    "question_mark": "?",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "plus": "+",
-    "minus": "-",
-    "equals_sign": "=",
-    "down": "↓",
-    "up": "↑",
-}
-_WIDTH = 11
+from tui import keymap
+from tui.actions import Group
+from tui.widgets.scroller import Scroller
 
 
-def key_names(keys: str) -> str:
-    """Keys of a binding as printed on them: `? f1`."""
-    return " ".join(_NAMES.get(key, key) for key in keys.split(","))
-
-
-def help_text() -> Content:
-    """A section for each place, a line for each binding."""
-    parts: list[Content] = []
-    for title, bindings in SECTIONS:
-        rows = [Content.styled(title, "bold $text-accent")]
-        rows += [
-            Content.assemble((f"  {key_names(b.key):<{_WIDTH}} ", "bold"), b.tooltip or b.description)
-            for b in bindings
-        ]
-        parts.append(Content("\n").join(rows))
-    palette = Content.assemble((f"  {'ctrl+p':<{_WIDTH}} ", "bold"), "Palette: every command, themes, faults")
-    return Content("\n\n").join([parts[0] + Content("\n") + palette, *parts[1:]])
+def help_text(groups: Sequence[Group]) -> Content:
+    """A section for each place, a line for each binding: keys, id, what it does."""
+    width = max((len(action.keys) for group in groups for action in group.actions), default=0)
+    sections: list[Content] = []
+    for group in groups:
+        rows = [Content.styled(group.title, "bold $text-accent")]
+        for action in group.actions:
+            tone = "" if action.enabled else "$muted"
+            rows.append(
+                Content.assemble(
+                    (f"  {action.keys:<{width}}  ", f"bold {tone}"),
+                    (action.about, tone),
+                    (f"  {action.id}", "$muted"),
+                )
+            )
+        sections.append(Content("\n").join(rows))
+    return Content("\n\n").join(sections)
 
 
 class HelpScreen(ModalScreen[None]):
-    """The list of keys."""
+    """The keys of the screen it was opened from."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,f1,enter", "dismiss", "Close", id="help.close")
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*keymap.DIALOG, *keymap.HELP]
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        super().__init__()
+        self._groups = groups
 
     def compose(self) -> ComposeResult:
         """The list, which scrolls where it must."""
-        with VerticalScroll(classes="dialog tall") as dialog:
+        with Scroller(classes="dialog tall") as dialog:
             dialog.border_title = "Keys"
-            dialog.border_subtitle = "esc closes"
-            yield Static(help_text(), markup=False)
+            dialog.border_subtitle = "keys.toml: the grey name = a key of yours · esc closes"
+            yield Static(help_text(self._groups), markup=False)

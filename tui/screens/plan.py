@@ -6,15 +6,16 @@ import asyncio
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.plan.plan import Plan
 from core.state import ClusterState
+from tui import keymap
 from tui.widgets.planstrip import series_style
+from tui.widgets.scroller import Scroller
 
 
 def card_lines(state: ClusterState, plan: Plan) -> list[str]:
@@ -51,7 +52,7 @@ def styled(lines: list[str], plan: Plan) -> Content:
 class PlanScreen(ModalScreen[None]):
     """The card of the plan that was chosen when it was opened."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,p,enter", "dismiss", "Close", id="plan.close")]
+    BINDINGS: ClassVar[list[BindingType]] = [*keymap.DIALOG, *keymap.PLAN]
 
     def __init__(self, state: ClusterState, plan: Plan) -> None:
         super().__init__()
@@ -60,14 +61,14 @@ class PlanScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The card, which scrolls where it must."""
-        with VerticalScroll(classes="dialog wide") as dialog:
+        with Scroller(classes="dialog wide") as dialog:
             dialog.border_title = "Plan"
             dialog.border_subtitle = "esc closes"
             yield Static("comparing with other plans…", id="card", markup=False)
 
     async def on_mount(self) -> None:
         """Compare in a thread: the screen stays alive meanwhile."""
-        self.query_one(VerticalScroll).focus()
+        self.query_one(Scroller).focus()
         self.run_worker(self._compare())
 
     async def _compare(self) -> None:

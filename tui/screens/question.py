@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from tui import keymap
+
 
 class Question(ModalScreen[bool]):
     """Asks; y is True, n and escape are False."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "Yes", id="answer.yes"),
-        Binding("n,escape", "answer(False)", "No", id="answer.no"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(keymap.QUESTION)
 
     def __init__(self, text: str, hint: str) -> None:
         super().__init__()

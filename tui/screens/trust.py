@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.events import TrustAsked
+from tui import keymap
 
 KEY_FILES = {
     "ssh-ed25519": "ssh_host_ed25519_key.pub",
@@ -25,11 +26,7 @@ KEY_FILES = {
 class TrustScreen(ModalScreen[bool | None]):
     """Shows the key. True accepts, False refuses, None leaves the question open."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "Accept", id="trust.accept"),
-        Binding("n", "answer(False)", "Refuse", id="trust.refuse"),
-        Binding("escape", "later", "Later", id="trust.later"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = list(keymap.TRUST)
 
     def __init__(self, asked: TrustAsked) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markdown_it import MarkdownIt
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Key
 from textual.message import Message
@@ -15,6 +15,7 @@ from tui.widgets.cells import Cell, line
 from tui.widgets.composer import Composer
 from tui.widgets.figures import bar
 from tui.widgets.rows import Rows
+from tui.widgets.scroller import Scroller
 
 _LONG = 500
 """Wider than any status; the widget cuts it where it must."""
@@ -103,7 +104,7 @@ class Exchange(Vertical):
         self.query_one(".status", Rows).show([line(*told, width=_LONG)] if told else [])
 
 
-class ChatLog(VerticalScroll):
+class ChatLog(Scroller):
     """The messages of the current conversation."""
 
     def __init__(self) -> None:

@@ -13,6 +13,7 @@ from textual.message import Message
 from core.state import ClusterState
 from tui import keymap
 from tui.widgets.devices import Devices, choices
+from tui.widgets.filterbar import FilterBar, Filtered
 from tui.widgets.links import Links
 from tui.widgets.planstrip import PlanStrip
 from tui.widgets.ranks import Ranks
@@ -20,7 +21,7 @@ from tui.widgets.requests import Requests, queue
 from tui.widgets.rows import StateRows
 
 
-class ClusterPane(VerticalScroll):
+class ClusterPane(Filtered, VerticalScroll, can_focus=True):
     """Everything about the machines."""
 
     BORDER_TITLE = "1 Cluster"
@@ -48,6 +49,7 @@ class ClusterPane(VerticalScroll):
         yield Ranks()
         yield Requests()
         yield Links()
+        yield FilterBar()
 
     def draw(self, state: ClusterState) -> None:
         """Show `state`; the choice moves to the first row when what was chosen is gone."""
@@ -60,11 +62,19 @@ class ClusterPane(VerticalScroll):
         self.query_one(Requests).display = bool(queue(state))
 
     def _choices(self) -> list[str]:
-        return [*choices(self._state), *(request.id for request in queue(self._state))]
+        return [
+            *choices(self._state, self.query_one(Devices).needle),
+            *(request.id for request in queue(self._state)),
+        ]
 
     def _choose(self, key: str | None) -> None:
         self._chosen = key
         self.query_one(Devices).chosen = self.query_one(Requests).chosen = key
+
+    def narrow(self, needle: str) -> None:
+        """Only devices, peers and links that match."""
+        self.query_one(Devices).needle = self.query_one(Links).needle = needle
+        self.draw(self._state)
 
     def action_choose(self, step: int) -> None:
         """Move the choice; past either end the pane scrolls instead."""
@@ -78,6 +88,18 @@ class ClusterPane(VerticalScroll):
             self.scroll_down(animate=False)
         else:
             self.scroll_up(animate=False)
+
+    def action_end_of(self, last: bool) -> None:
+        """The first choice and the top, or the last one and the end."""
+        known = self._choices()
+        if known:
+            self._choose(known[-1 if last else 0])
+            self.query_one(Devices).redraw()
+            self.query_one(Requests).redraw()
+        if last:
+            self.scroll_end(animate=False)
+        else:
+            self.scroll_home(animate=False)
 
     def action_enter(self) -> None:
         """Act on what is chosen."""

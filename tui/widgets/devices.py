@@ -10,6 +10,7 @@ from core import events as ev
 from core.state import ClusterState, Device
 from tui.widgets.cells import Cell, line, mark, pointer, table
 from tui.widgets.figures import bar, duration, gib
+from tui.widgets.filterbar import matches
 from tui.widgets.rows import StateRows
 
 STALE = 3.0
@@ -50,23 +51,31 @@ def new_peers(state: ClusterState) -> list[ev.PeerSeen]:
     return sorted((p for p in state.peers.values() if not known(p)), key=lambda p: (p.name, p.key))
 
 
-def choices(state: ClusterState) -> list[str]:
+def choices(state: ClusterState, needle: str = "") -> list[str]:
     """What the selection moves over: device ids, then keys of new peers."""
-    return [*(device.id for device in in_order(state)), *(peer.key for peer in new_peers(state))]
+    devices = (device.id for device in in_order(state) if matches(needle, told(device)))
+    return [*devices, *(peer.key for peer in new_peers(state) if matches(needle, f"{peer.name} {peer.host}"))]
 
 
-def device_rows(state: ClusterState, width: int, chosen: str | None = None) -> list[Content]:
+def told(device: Device) -> str:
+    """What a filter looks for in a device."""
+    facts = device.facts
+    system = f"{facts.chip} {facts.system} {facts.machine}" if facts else ""
+    return f"{device.name} {device.address} {device.status} {device.detail} {system}"
+
+
+def device_rows(
+    state: ClusterState, width: int, chosen: str | None = None, needle: str = ""
+) -> list[Content]:
     """A row for each device, a second one where something needs to be said, and the peers below."""
     devices = in_order(state)
     ready = sum(d.status == "ready" for d in devices)
-    rows = [
-        line(
-            ("Devices", "bold $text-accent"),
-            (f"  {ready} of {len(devices)} ready", "$muted"),
-            width=width,
-        )
-    ]
-    if not devices:
+    count = f"  {ready} of {len(devices)} ready"
+    devices = [device for device in devices if matches(needle, told(device))]
+    if needle:
+        count += f", {len(devices)} shown"
+    rows = [line(("Devices", "bold $text-accent"), (count, "$muted"), width=width)]
+    if not state.devices:
         rows.append(line(("  none yet — add a peer below, or wait for discovery", "$muted"), width=width))
     cells = [_device(d, state.now, d.id == chosen) for d in devices]
     for device, row in zip(
@@ -76,7 +85,7 @@ def device_rows(state: ClusterState, width: int, chosen: str | None = None) -> l
         note = _note(state, device)
         if note:
             rows.append(line((f"    {note}", "$text-warning"), width=width))
-    peers = new_peers(state)
+    peers = [peer for peer in new_peers(state) if matches(needle, f"{peer.name} {peer.host}")]
     if peers:
         rows.append(
             line(
@@ -141,7 +150,8 @@ class Devices(StateRows):
     """The devices and new peers, one of them chosen while the pane has the focus."""
 
     chosen: str | None = None
+    needle: str = ""
 
     def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
         """See `device_rows`."""
-        return device_rows(state, width, self.chosen)
+        return device_rows(state, width, self.chosen, self.needle)

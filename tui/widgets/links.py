@@ -9,6 +9,7 @@ from textual.content import Content
 from core.state import ClusterState, Link
 from tui.widgets.cells import Cell, line, table
 from tui.widgets.figures import duration, latency
+from tui.widgets.filterbar import matches
 from tui.widgets.rows import StateRows
 
 OLD = 15.0
@@ -22,14 +23,20 @@ def device_name(state: ClusterState, device: str) -> str:
     return known.name if known else device
 
 
-def link_rows(state: ClusterState, width: int) -> list[Content]:
+def link_rows(state: ClusterState, width: int, needle: str = "") -> list[Content]:
     """A heading and a row for each link."""
     rows = [line(("Links", "bold $text-accent"), ("  TCP round trip of 64 bytes", "$muted"), width=width)]
     if not state.links:
         why = "measured once two devices are ready"
         return [*rows, line((f"  {why}", "$muted"), width=width)]
     cells: list[list[Cell]] = [[(text, "$muted") for text in _HEAD]]
-    cells += [_link(state, link) for link in state.links.values()]
+    cells += [
+        _link(state, link)
+        for link in state.links.values()
+        if matches(
+            needle, f"{device_name(state, link.source)} {device_name(state, link.target)} {link.failure}"
+        )
+    ]
     return [*rows, *table(cells, width, flex=7, right=(3, 4, 5, 6), drop=(2, 5, 1, 6))]
 
 
@@ -58,6 +65,8 @@ def _link(state: ClusterState, link: Link) -> list[Cell]:
 class Links(StateRows):
     """The links table."""
 
+    needle: str = ""
+
     def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
         """See `link_rows`."""
-        return link_rows(state, width)
+        return link_rows(state, width, self.needle)

@@ -7,14 +7,16 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 
 from core.events import Level
 from core.state import ClusterState, Run
 from tui.widgets.figures import wall
+from tui.widgets.filterbar import FilterBar, Filtered, matches
 from tui.widgets.links import device_name
 from tui.widgets.rows import StateRows
+from tui.widgets.scroller import Scroller
 
 LEVELS: dict[Level, tuple[str, str]] = {
     "info": ("• info   ", "$text-primary"),
@@ -110,28 +112,39 @@ class LogRows(StateRows):
     def __init__(self) -> None:
         super().__init__()
         self._journal = Journal()
+        self.needle = ""
 
     def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
         """Every entry, wrapped."""
         entries = self._journal.entries(state)
         if not entries:
             return [Content.styled("nothing to report", "$muted")]
+        entries = [entry for entry in entries if matches(self.needle, f"{entry.mark} {entry.text}")]
+        if not entries:
+            return [Content.styled("nothing matches the filter; esc clears it", "$muted")]
         return [row for entry in entries for row in entry_rows(entry, width)]
 
 
-class LogPane(VerticalScroll):
+class LogPane(Filtered, Vertical):
     """The log, kept at its end until someone scrolls up."""
 
     BORDER_TITLE = "4 Log"
 
     def compose(self) -> ComposeResult:
-        """The rows."""
-        yield LogRows()
+        """The rows in what scrolls them, above the filter."""
+        with Scroller():
+            yield LogRows()
+        yield FilterBar()
 
     def on_mount(self) -> None:
         """Follow what is new."""
-        self.anchor()
+        self.query_one(Scroller).anchor()
 
     def draw(self, state: ClusterState) -> None:
         """Show `state`."""
         self.query_one(LogRows).draw(state)
+
+    def narrow(self, needle: str) -> None:
+        """Only entries that match."""
+        self.query_one(LogRows).needle = needle
+        self.query_one(LogRows).redraw()

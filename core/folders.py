@@ -1,0 +1,20 @@
+"""Where the user's files are. Imports nothing heavy: the console asks before its first paint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def config_folder() -> Path:
+    """Settings, keys, themes: `EXO_TUI_CONFIG`, else in the XDG folder."""
+    return Path(os.environ.get("EXO_TUI_CONFIG") or _xdg("XDG_CONFIG_HOME", ".config"))
+
+
+def cache_folder() -> Path:
+    """What can be made again: `EXO_TUI_CACHE`, else in the XDG folder."""
+    return Path(os.environ.get("EXO_TUI_CACHE") or _xdg("XDG_CACHE_HOME", ".cache"))
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / fallback) / "exo-tui"
