@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from textual.widgets import Input
-
 from core import events as ev
 from core.circumstances import hosts
 from core.plan.propose import split
@@ -13,6 +11,7 @@ from core.session.replay import Player
 from tests.tui import scenes
 from tests.tui.conftest import NARROW, WIDE, Open
 from tui.widgets.chatlog import ChatLog
+from tui.widgets.composer import Composer
 
 T = scenes.T0 + 200
 ASKED = ev.TrustAsked(
@@ -43,7 +42,7 @@ async def test_a_prompt_that_cannot_be_sent_stays(console: Open) -> None:
     async with console([*scenes.planned(), *scenes.run_ready(T), *scenes.asked(T)]) as desk:
         await desk.press("i", "m", "o", "r", "e", "enter")
         assert desk.intents.calls == []
-        assert desk.app.screen.query_one(Input).value == "more"
+        assert desk.app.screen.query_one(Composer).value == "more"
         assert "Cannot ask: the model is still answering" in desk.text
         await desk.press("ctrl+s")
         assert desk.intents.calls == [("cancel",)]
@@ -196,6 +195,8 @@ async def test_a_recording_shows_the_screens_of_the_live_run(console: Open, tmp_
         for event in scenes.everything():
             live.bus.publish(event)
         recorder.close()
+        await live.settle()
+        live.app.clear_notifications()
         await live.settle()
         state = live.bus.state
         shown = {name: _shown(live, name) for name in WIDGETS}

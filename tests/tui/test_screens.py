@@ -57,13 +57,15 @@ async def test_an_empty_cluster_says_what_is_missing(console: Open, size: tuple[
 async def test_every_theme_loads_and_keeps_the_words(console: Open) -> None:
     found, problems = themes.load(themes.folder())
     assert not problems
-    assert {"dark", "light", "high-contrast"} <= {theme.name for theme in found}
+    assert len(found) >= 6
+    assert {"dark", "light", "high-contrast", "ansi"} <= {theme.name for theme in found}
     async with console(scenes.everything()) as desk:
         before = desk.text
         for theme in found:
             desk.app.theme = theme.name
             await desk.settle()
-            assert desk.text == before
+            if not theme.ansi:  # where Textual draws text areas and code with lines instead of colours
+                assert desk.text == before
 
 
 async def test_what_strangers_say_is_shown_as_text(console: Open) -> None:
