@@ -6,7 +6,7 @@ import math
 
 from core.plan import memory
 from core.plan.plan import Host, Wire
-from core.state import ClusterState
+from core.state import ClusterState, Device
 
 FLOOR_US = 2_000.0
 """Round trips below this differ by less than a hand-over costs anyway."""
@@ -26,8 +26,12 @@ def hosts(state: ClusterState) -> list[Host]:
             tuning=device.tuning,
         )
         for device in sorted(state.devices.values(), key=lambda device: device.id)
-        if device.status == "ready" and device.sample is not None
+        if device.status == "ready" and device.sample is not None and _has_python(device)
     ]
+
+
+def _has_python(device: Device) -> bool:
+    return device.facts is None or device.facts.python != ""
 
 
 def _held(state: ClusterState) -> dict[str, int]:
@@ -60,6 +64,8 @@ def standing(state: ClusterState) -> dict[str, str]:
                 device.status, f"is {device.status}"
             )
             said[device.id] = f"{word}: {device.detail}" if device.detail else word
+        elif not _has_python(device):
+            said[device.id] = "has no Python to run a rank with"
         elif device.id not in usable:
             said[device.id] = "has not said how much memory it has"
         else:
@@ -69,7 +75,7 @@ def standing(state: ClusterState) -> dict[str, str]:
 
 def circumstances(state: ClusterState) -> frozenset[object]:
     """What a plan depends on, coarsely: it changes only when another plan may come of it. A link counts by
-    how many times four its round trip exceeds the floor, and whether all of them are measured yet."""
+    its kind, how many times four its round trip exceeds the floor, and whether all are measured yet."""
     devices = {
         (device.id, device.sample.memory_limit)
         for device in state.devices.values()
@@ -84,5 +90,6 @@ def circumstances(state: ClusterState) -> frozenset[object]:
         for wire in between
         if wire.rtt_us is not None and wire.rtt_us > FLOOR_US
     }
+    kinds = {(wire.a, wire.b, wire.kind) for wire in between}
     complete = {len(between) >= len(names) * (len(names) - 1) // 2}
-    return frozenset(devices | slow | complete)
+    return frozenset(devices | slow | kinds | complete)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from core import events as ev
 from core.bus import Bus
+from core.cabling import Cabling
 from core.config import THIS_MACHINE, Config, DeviceEntry
 from core.conversation import turns
 from core.faults import inject
@@ -73,6 +74,7 @@ class Cluster:
         self._tasks: set[asyncio.Task[None]] = set()
         wish = wish or Wish(everywhere=rehearsal is not None)
         learnt = None if rehearsal else config.cache / "devices.json"
+        self._cabling = Cabling(bus)
         self._planner = Planner(bus, spec, wish, learnt) if spec is not None else None
         self._handmade = Handmade(bus)
         self.shelf = Shelf(config.folder / "plans")
@@ -166,6 +168,7 @@ class Cluster:
     def _consider(self, event: ev.AnyEvent) -> None:
         if isinstance(event, ev.RunStopped):
             self._end_requests("error" if event.failed else "cancel", event.reason)
+        self._cabling.consider(event)
         if self._planner is not None:
             self._planner.consider(event)
         self._handmade.consider(event)

@@ -14,11 +14,12 @@ from core.models.spec import ModelSpec
 from core.plan.check import Certificate
 from core.plan.plan import Plan, Tuning
 from core.request import Source
+from core.wiring import Cable, LinkKind, Wiring
 
 DeviceStatus = Literal["connecting", "untrusted", "ready", "refused", "lost"]
 Phase = Literal["starting", "copy", "hello", "environment", "connect", "load", "warmup", "ready", "exited"]
 Level = Literal["info", "warning", "error"]
-LinkKind = Literal["loopback", "thunderbolt", "ethernet", "wifi", "vpn", "unknown"]
+Pressure = Literal["normal", "warning", "critical"]
 DoneReason = Literal["stop", "length", "cancel", "error"]
 
 
@@ -106,6 +107,49 @@ class DeviceSample(Event, frozen=True, kw_only=True):
     swap_used: int | None = None
     load: float | None = None
     """One-minute load average."""
+    pressure: Pressure | None = None
+    """What macOS calls the pressure on its memory."""
+    gpu: float | None = None
+    """Share of the GPU in use, 0 to 1."""
+    gpu_memory: int | None = None
+    temperature: float | None = None
+    """Degrees Celsius: of the GPU, or of the chip."""
+    power: float | None = None
+    """Watts: of a whole Mac, elsewhere of its GPUs."""
+    traffic: dict[str, tuple[float, float]] = {}
+    """Bytes a second in and out of each network interface that moved any. IP only: RDMA does not show."""
+
+
+class DeviceWired(Event, frozen=True, kw_only=True):
+    """How a device is wired, said when that is not as before."""
+
+    device: str
+    wiring: Wiring
+
+
+class DeviceKept(Event, frozen=True, kw_only=True):
+    """Settings that decide whether a Mac stays up with nobody at it. None: not known."""
+
+    device: str
+    sleeps: int | None = None
+    """Minutes until it sleeps by itself; 0 is never."""
+    restarts: bool | None = None
+    """After a power failure."""
+    logs_in: bool | None = None
+    """By itself after a start."""
+
+
+class DeviceGaps(Event, frozen=True, kw_only=True):
+    """What cannot be known about a device now, and why, by what is missing. Said when that has changed."""
+
+    device: str
+    gaps: dict[str, str]
+
+
+class CablesSeen(Event, frozen=True, kw_only=True):
+    """Every Thunderbolt cable there is, said when that has changed."""
+
+    cables: tuple[Cable, ...]
 
 
 class DeviceTuned(Event, frozen=True, kw_only=True):
@@ -123,6 +167,9 @@ class LinkMeasured(Event, frozen=True, kw_only=True):
     kind: LinkKind
     address: str
     """Where on the target the burst went; a run uses the same address."""
+    source_interface: str = ""
+    target_interface: str = ""
+    """Those that the burst used, where the devices' lists of interfaces tell."""
     sent: int
     received: int
     min_us: float
@@ -377,6 +424,10 @@ AnyEvent = (
     | TrustAnswered
     | DeviceFacts
     | DeviceSample
+    | DeviceWired
+    | DeviceKept
+    | DeviceGaps
+    | CablesSeen
     | LinkMeasured
     | LinkFailed
     | ModelChosen

@@ -12,12 +12,14 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from core import events as ev
-from core.probe import frame, links, message, parse
+from core.probe import cables, frame, links, message, parse
+from core.probe.readings import KEEPING, WIRING, Readings
 from core.remote.connection import Unreachable
 from core.remote.door import Refused
 from core.remote.hostkeys import HostKeyChanged
 from core.remote.machine import Machine, Process
 from core.text import clean_line
+from core.wiring import Wiring
 
 BEAT = 3.0
 """A fifth of the agent's lease."""
@@ -40,6 +42,8 @@ class Member:
         self.machine: Machine | None = None
         self.ports: dict[str, int] = {}
         """Ports where its agent echoes, by address."""
+        self.readings = Readings("", shared=False)
+        self.wiring: Wiring | None = None
         self.token = secrets.token_hex(16)
         self._address = address
         self._publish = publish
@@ -97,10 +101,10 @@ class Member:
             return
         finally:
             self._bursts.pop(number, None)
-        kind = links.kind(machine.address, address)
+        path = cables.path(self.wiring, probed.local or machine.address, target.wiring, address)
         self._publish(
             links.measured(
-                burst, source=self.name, target=target.name, kind=kind, address=address, t=time.time()
+                burst, source=self.name, target=target.name, path=path, address=address, t=time.time()
             )
         )
 
@@ -156,9 +160,13 @@ class Member:
     def _take(self, said: message.Message) -> None:
         match said:
             case message.Facts():
-                self._publish(parse.facts(said, self.name, time.time()))
+                facts = parse.facts(said, self.name, time.time())
+                self.readings = Readings(said.system, shared=facts.budget)
+                self._publish(facts)
+            case message.Read():
+                self._note(said)
             case message.Sample():
-                sample = parse.sample(said, self.name, time.time())
+                sample = self.readings.gauged(parse.sample(said, self.name, time.time()))
                 if said.seq == 0:
                     self._seen("ready")
                 self._publish(sample)
@@ -171,6 +179,20 @@ class Member:
                     waiting.set_result(said)
             case message.Refused():
                 raise ValueError(said.reason)
+
+    def _note(self, read: message.Read) -> None:
+        """Publish what follows from a source's new words, where it is anything new."""
+        now, gaps = time.time(), dict(self.readings.gaps)
+        self.readings.take(read, now)
+        wiring = self.readings.wiring() if read.name in WIRING else self.wiring
+        kept = self.readings.keeping(self.name, now) if read.name in KEEPING else None
+        if self.readings.gaps != gaps:
+            self._publish(ev.DeviceGaps(t=now, device=self.name, gaps=dict(self.readings.gaps)))
+        if wiring is not None and wiring != self.wiring:
+            self.wiring = wiring
+            self._publish(ev.DeviceWired(t=now, device=self.name, wiring=wiring))
+        if kept is not None:
+            self._publish(kept)
 
     def _order(self, **order: object) -> None:
         if self._agent is not None:

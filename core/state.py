@@ -13,6 +13,7 @@ from core.plan.check import Certificate
 from core.plan.plan import Plan, Tuning
 from core.request import Source
 from core.series import Series
+from core.wiring import Cable, Wiring
 
 LOG_LINES = 200
 ALERTS = 500
@@ -36,6 +37,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     memory: Series = Series()
     """Memory in use, bytes."""
     tuning: Tuning | None = None
+    wiring: Wiring | None = None
+    kept: ev.DeviceKept | None = None
+    gaps: dict[str, str] = {}
+    """What cannot be known about it, and why."""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +121,7 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     devices: dict[str, Device] = {}
     links: dict[str, Link] = {}
     """By `source→target`."""
+    cables: tuple[Cable, ...] = ()
     questions: dict[str, ev.TrustAsked] = {}
     """Host keys that wait for the user's answer, by device."""
     model: ModelSpec | None = None
@@ -169,8 +175,18 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             return replace(state, peers={**state.peers, event.key: event})
         case ev.PeerLost():
             return replace(state, peers={k: p for k, p in state.peers.items() if k != event.key})
-        case ev.DeviceSeen() | ev.DeviceFacts() | ev.DeviceSample() | ev.DeviceTuned():
+        case (
+            ev.DeviceSeen()
+            | ev.DeviceFacts()
+            | ev.DeviceSample()
+            | ev.DeviceTuned()
+            | ev.DeviceWired()
+            | ev.DeviceKept()
+            | ev.DeviceGaps()
+        ):
             return _device(state, event)
+        case ev.CablesSeen():
+            return replace(state, cables=event.cables)
         case ev.TrustAsked():
             return replace(state, questions={**state.questions, event.device: event})
         case ev.TrustAnswered():
@@ -227,7 +243,16 @@ def _ticked(state: ClusterState, event: ev.Tick) -> ClusterState:
 
 
 def _device(
-    state: ClusterState, event: ev.DeviceSeen | ev.DeviceFacts | ev.DeviceSample | ev.DeviceTuned
+    state: ClusterState,
+    event: (
+        ev.DeviceSeen
+        | ev.DeviceFacts
+        | ev.DeviceSample
+        | ev.DeviceTuned
+        | ev.DeviceWired
+        | ev.DeviceKept
+        | ev.DeviceGaps
+    ),
 ) -> ClusterState:
     device = state.devices.get(event.device)
     match event:
@@ -250,6 +275,12 @@ def _device(
             device = replace(device, facts=event)
         case ev.DeviceTuned():
             device = replace(device, tuning=event.tuning)
+        case ev.DeviceWired():
+            device = replace(device, wiring=event.wiring)
+        case ev.DeviceKept():
+            device = replace(device, kept=event)
+        case ev.DeviceGaps():
+            device = replace(device, gaps=event.gaps)
         case ev.DeviceSample():
             device = replace(device, sample=event, memory=device.memory.push(event.t, event.memory_used))
     return replace(state, devices={**state.devices, device.id: device})

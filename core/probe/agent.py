@@ -2,18 +2,22 @@
 
 One file of standard library for any Python from 3.8 on, sent over ssh (see `frame`) and never
 written to the device's disk. Lines of JSON go up on stdout: the raw text of commands and files,
-never a conclusion. On stdin an empty line is a beat and a JSON line an order; the agent ends when
-stdin does (exit 0) or when no line came for the lease (exit 3), so that it cannot outlive its console.
+never a conclusion. Commands that may be slow or hang run beside each other, each at a pace and
+within a limit of its own, and are told again only when what they print has changed. On stdin an
+empty line is a beat and a JSON line an order; the agent ends when stdin does (exit 0) or when no
+line came for the lease (exit 3), so that it cannot outlive its console.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import os
 import platform
 import queue
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -38,6 +42,10 @@ CHILD_TIMEOUT = 2.0
 IDLE_TIMEOUT = 5.0
 CONNECTIONS = 32
 WAITING_PROBES = 16
+STREAM_RETRY = 60.0
+
+PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/opt/homebrew/bin", "/usr/local/bin")
+"""Where programs are looked for besides PATH, which is short in a shell nobody logged in to."""
 
 MAC_FACTS = "hw.memsize machdep.cpu.brand_string hw.model hw.ncpu kern.osproductversion"
 MAC_SAMPLE = "vm.swapusage vm.loadavg iogpu.wired_limit_mb hw.memsize kern.memorystatus_vm_pressure_level"
@@ -163,6 +171,260 @@ def pretended() -> dict[str, str]:
     return {} if REHEARSAL is None else {"budget": str(REHEARSAL[0]), "tree": str(tree(REHEARSAL[1]))}
 
 
+# What changes seldom or costs more: each source on a thread of its own, as one that hangs must stop no other.
+
+
+def find(program: str) -> str | None:
+    """The path of a program, or None where there is none."""
+    for folder in os.environ.get("PATH", "").split(":") + list(PLACES):
+        path = os.path.join(folder, program)
+        if folder.startswith("/") and os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    return None
+
+
+class Telling:
+    """Says what a source printed: when that differs from what it printed before, or `always`."""
+
+    def __init__(self, name: str, always: bool = False) -> None:
+        self.name = name
+        self.always = always
+        self.told: object = None
+
+    def tell(self, text: str | None, code: int | None = None, problem: str = "") -> bool:
+        """Whether there was something new."""
+        now = (text, code, problem)
+        if now == self.told and not self.always:
+            return False
+        self.told = now
+        message = {
+            "ev": "read",
+            "system": platform.system(),
+            "name": self.name,
+            "t": time.monotonic(),
+            "text": text,
+            "code": code,
+            "problem": problem[:200],
+        }
+        if len(json.dumps(message, separators=(",", ":"))) >= LINE:
+            message.update(text=None, problem="it printed more than is read")
+        say(message)
+        return True
+
+
+class Source(Telling):
+    """A command, run again after each `period`, or sooner when another source has woken it.
+
+    `wakes`: what it prints changing wakes the others. `packed`: blanks at the start of lines mean nothing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        period: float,
+        limit: float,
+        *command: str,
+        wakes: bool = False,
+        packed: bool = False,
+        always: bool = False,
+    ) -> None:
+        super().__init__(name, always)
+        self.period, self.limit, self.command = period, limit, command
+        self.wakes, self.packed = wakes, packed
+        self.woken = threading.Event()
+        self.stuck: subprocess.Popen[bytes] | None = None
+
+    def look(self) -> bool:
+        """Run it once; whether it printed something new."""
+        if self.stuck is not None and self.stuck.poll() is None:
+            return False  # killed, but not gone: another one would hang as well
+        self.stuck = None
+        path = find(self.command[0])
+        if path is None:
+            return self.tell(None, None, "there is no " + self.command[0])
+        try:
+            child = subprocess.Popen(
+                (path,) + self.command[1:],  # noqa: RUF005
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env=dict(os.environ, LC_ALL="C"),
+            )
+        except OSError as error:
+            return self.tell(None, None, error.strerror or str(error))
+        try:
+            printed, complaint = child.communicate(timeout=self.limit)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(child.pid, signal.SIGKILL)
+            self.stuck = child
+            return self.tell(None, None, "it did not answer within %g s" % self.limit)
+        text = printed.decode("utf-8", "replace")
+        if self.packed:
+            text = "\n".join(line.strip() for line in text.splitlines())
+        lines = complaint.decode("utf-8", "replace").strip().splitlines()
+        return self.tell(text, child.returncode, lines[-1] if lines and child.returncode else "")
+
+
+class Files(Source):
+    """A source that reads files instead, which costs no process."""
+
+    def __init__(
+        self, name: str, period: float, read: Callable[[], str], wakes: bool = False, always: bool = False
+    ) -> None:
+        super().__init__(name, period, 0, wakes=wakes, always=always)
+        self.read = read
+
+    def look(self) -> bool:
+        return self.tell(self.read(), 0)
+
+
+class Stream(Telling):
+    """A program that prints line after line: the newest is what counts."""
+
+    def __init__(self, name: str, *command: str) -> None:
+        super().__init__(name, always=True)
+        self.command = command
+
+    def follow(self) -> None:
+        while True:
+            path = find(self.command[0])
+            if path is None:
+                self.tell(None, None, "there is no " + self.command[0])
+            else:
+                self.tell(None, None, self.listen(path))
+            time.sleep(STREAM_RETRY)
+
+    def listen(self, path: str) -> str:
+        """Pass on its lines until it ends; returns why."""
+        try:
+            child = subprocess.Popen(
+                (path,) + self.command[1:],  # noqa: RUF005
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                env=dict(os.environ, LC_ALL="C"),
+            )
+        except OSError as error:
+            return error.strerror or str(error)
+        last = ""
+        with child:
+            lines = child.stdout
+            assert lines
+            for line in iter(lambda: lines.readline(LINE), b""):
+                last = line[:16384].decode("utf-8", "replace").strip()
+                if last:
+                    self.tell(last, 0)
+        return "%s ended (%s) %s" % (self.command[0], child.returncode, last[:120])
+
+
+def mac_sources() -> list[Source]:
+    return [
+        Source("ifconfig", 2, 2, "ifconfig", "-a", wakes=True),
+        # 0.3 to 0.8 s a call
+        Source("thunderbolt", 30, 15, "system_profiler", "SPThunderboltDataType", "-json", packed=True),
+        Source("hardware_ports", 60, 10, "networksetup", "-listallhardwareports"),
+        Source("rdma_ctl", 60, 5, "rdma_ctl", "status"),
+        # blocks on a wedged link
+        Source("ibv_devinfo", 30, 15, "ibv_devinfo", "-v"),
+        Source("routes", 30, 5, "netstat", "-rn", "-f", "inet"),
+        Source("power_settings", 300, 5, "pmset", "-g"),
+        Source(
+            "auto_login",
+            300,
+            5,
+            "defaults",
+            "read",
+            "/Library/Preferences/com.apple.loginwindow",
+            "autoLoginUser",
+        ),
+        Source("ioreg", 2, 2, "ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator", always=True),
+        Source("counters", 2, 2, "netstat", "-ibn", always=True),
+    ]
+
+
+def linux_sources() -> list[Source]:
+    return [
+        Files("sysfs_net", 2, sysfs_net, wakes=True),
+        Files("sysfs_thunderbolt", 2, sysfs_thunderbolt),
+        Source("ip_addr", 10, 5, "ip", "-j", "addr"),
+        Source("routes", 30, 5, "ip", "-j", "route"),
+        Source("ibv_devinfo", 30, 15, "ibv_devinfo", "-v"),
+        Files("counters", 2, lambda: text("/proc/net/dev") or "", always=True),
+    ]
+
+
+def sysfs_net() -> str:
+    """Lines `eth0/type: 1` of every interface: what medium it is, and whether it has a link."""
+    base = "/sys/class/net"
+    lines: list[str] = []
+    for name in sorted(names(base))[:64]:
+        folder = os.path.join(base, name)
+        for key in ("type", "operstate"):
+            lines.append("%s/%s: %s" % (name, key, (text(os.path.join(folder, key), 64) or "").strip()))
+        if os.path.isdir(os.path.join(folder, "wireless")) or os.path.isdir(os.path.join(folder, "phy80211")):
+            lines.append("%s/wireless: 1" % name)
+        for key in ("device", "device/driver"):
+            if os.path.islink(os.path.join(folder, key)):
+                target = os.path.basename(os.path.realpath(os.path.join(folder, key)))
+                lines.append("%s/%s: %s" % (name, key.rpartition("/")[2], target))
+    return "\n".join(lines)
+
+
+def sysfs_thunderbolt() -> str:
+    """Lines `0-1/unique_id: value` of every Thunderbolt device, neighbour and service."""
+    base = "/sys/bus/thunderbolt/devices"
+    lines: list[str] = []
+    keys = ("unique_id", "device_name", "rx_speed", "rx_lanes", "authorized", "key", "prtcid")
+    for name in sorted(names(base))[:128]:
+        for key in keys:
+            value = text(os.path.join(base, name, key), 128)
+            if value is not None:
+                lines.append("%s/%s: %s" % (name, key, value.strip()))
+    return "\n".join(lines)
+
+
+def names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def look_around() -> None:
+    """Start every source that means something here."""
+    mac = platform.system() == "Darwin"
+    sources = mac_sources() if mac else linux_sources()
+    if REHEARSAL is not None:
+        # Its devices share a computer: they have a network path to each other, and nothing else of their own.
+        wanted = ("ifconfig", "hardware_ports", "sysfs_net", "ip_addr")
+        sources = [source for source in sources if source.name in wanted]
+
+    def keep(source: Source) -> None:
+        while True:
+            if source.look() and source.wakes:
+                for other in sources:
+                    if other is not source:
+                        other.woken.set()
+            source.woken.wait(source.period)
+            source.woken.clear()
+
+    for source in sources:
+        threading.Thread(target=keep, args=(source,), daemon=True).start()
+    if REHEARSAL is None:
+        query = "index,memory.used,utilization.gpu,temperature.gpu,power.draw"
+        stream = (
+            Stream("macmon", "macmon", "pipe", "-i", "1000")
+            if mac
+            else Stream(
+                "nvidia_smi", "nvidia-smi", "--query-gpu=" + query, "--format=csv,noheader,nounits", "-l", "2"
+            )
+        )
+        threading.Thread(target=stream.follow, daemon=True).start()
+
+
 # Facts and samples.
 
 
@@ -230,6 +492,7 @@ def sample(number: int) -> dict[str, Any]:
 def sampling() -> None:
     """Facts once, then a sample a second. A late one is skipped: old figures must not queue up."""
     say(facts())
+    look_around()
     number = 0
     due = time.monotonic()
     while True:
@@ -395,6 +658,7 @@ def probe(order: dict[str, Any]) -> None:
     timeout = max(0.001, min(5.0, float(order.get("timeout", 0.25))))
     rtts: list[float] = []
     sent = 0
+    local = ""
     problem: str | None = None
     try:
         family, place = resolve(order["address"], int(order["port"]))
@@ -404,6 +668,7 @@ def probe(order: dict[str, Any]) -> None:
                 peer.bind(resolve(order["source"], 0)[1])
             peer.settimeout(CONNECT_TIMEOUT)
             peer.connect(place)
+            local = peer.getsockname()[0]  # which the system chose by its routes: the path there is now
             peer.sendall(str(order["token"]).encode())
             burst = Burst(peer, timeout)
             for number in range(warmup + trips):
@@ -415,7 +680,17 @@ def probe(order: dict[str, Any]) -> None:
     except OSError as error:
         problem = error.strerror or str(error) or type(error).__name__
     lost = sent - len(rtts)
-    say({"ev": "probed", "id": order["id"], "rtts_us": rtts, "sent": sent, "lost": lost, "error": problem})
+    say(
+        {
+            "ev": "probed",
+            "id": order["id"],
+            "local": local,
+            "rtts_us": rtts,
+            "sent": sent,
+            "lost": lost,
+            "error": problem,
+        }
+    )
 
 
 class Orders:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 import msgspec
 
-from core.events import LinkFailed, LinkKind, LinkMeasured
+from core.events import LinkFailed, LinkMeasured
+from core.probe.cables import Path
 from core.probe.message import Probed
 from core.text import clean_line
-
-# Shared by carriers and by Tailscale; two devices that reach each other on it are on a VPN. The
-# second is Tailscale's own.
-_VPN = (ipaddress.ip_network("100.64.0.0/10"), ipaddress.ip_network("fd7a:115c:a1e0::/48"))
 
 
 class Burst(msgspec.Struct, frozen=True):
@@ -51,7 +47,7 @@ def percentile(ascending: Sequence[float], share: float) -> float:
 
 
 def measured(
-    burst: Burst, *, source: str, target: str, kind: LinkKind, address: str, t: float
+    burst: Burst, *, source: str, target: str, path: Path, address: str, t: float
 ) -> LinkMeasured | LinkFailed:
     """The event that `burst` amounts to: failed only when not a single answer came."""
     if not burst.rtts_us:
@@ -61,7 +57,9 @@ def measured(
         t=t,
         source=source,
         target=target,
-        kind=kind,
+        kind=path.kind,
+        source_interface=path.source,
+        target_interface=path.target,
         address=address,
         sent=burst.sent,
         received=len(burst.rtts_us),
@@ -76,20 +74,3 @@ def pairs(devices: Iterable[str]) -> list[tuple[str, str]]:
     some other, so that one slow to answer shows wherever it stands in the list."""
     names = sorted(set(devices))
     return [(a, b) if (j - i) % 2 else (b, a) for (i, a), (j, b) in combinations(enumerate(names), 2)]
-
-
-def kind(address_a: str, address_b: str) -> LinkKind:
-    """What two addresses prove about the link between them, which is little.
-
-    Link-local addresses may be Thunderbolt, a cable between two Ethernet ports or a failed DHCP;
-    private ones Ethernet or Wi-Fi: `unknown`, until an interface list says more.
-    """
-    try:
-        a, b = ipaddress.ip_address(address_a), ipaddress.ip_address(address_b)
-    except ValueError:
-        return "unknown"
-    if a == b or (a.is_loopback and b.is_loopback):
-        return "loopback"
-    if any(a in network and b in network for network in _VPN):
-        return "vpn"
-    return "unknown"

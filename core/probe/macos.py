@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.events import DeviceFacts, DeviceSample
+from core.events import DeviceFacts, DeviceSample, Pressure
 from core.probe.fields import fields, integer
 from core.probe.message import Facts, Sample
 from core.text import clean_line
@@ -23,6 +23,9 @@ PARTS = {
 }
 """Activity Monitor's "memory used", as macmon and mactop compute it (not psutil's, which leaves out
 the compressor, nor top's, which counts the file cache)."""
+
+PRESSURE: dict[str, Pressure] = {"1": "normal", "2": "warning", "4": "critical"}
+"""Levels of kern.memorystatus_vm_pressure_level."""
 
 
 def facts(message: Facts, device: str, t: float) -> DeviceFacts:
@@ -65,6 +68,7 @@ def sample(message: Sample, device: str, t: float) -> DeviceSample:
         memory_limit=limit,
         swap_used=int(float(f"{swap[1]}.{swap[2] or 0}") * UNITS[swap[3]]) if swap else None,
         load=float(f"{load[1]}.{load[2]}") if load else None,
+        pressure=PRESSURE.get(keys.get("kern.memorystatus_vm_pressure_level", "")),
     )
 
 

@@ -37,6 +37,22 @@ class Sample(msgspec.Struct, frozen=True, tag_field="ev", tag="sample"):
     sources: Sources
 
 
+class Read(msgspec.Struct, frozen=True, tag_field="ev", tag="read"):
+    """What a command printed or a file held, said when it differs from before.
+
+    A program that is not there, one that failed and one that printed nothing are three different things:
+    no `code` and a problem; a `code` other than 0, with its last complaint; a `code` of 0 and no text.
+    """
+
+    system: Word
+    name: Word
+    t: Annotated[float, Meta(ge=0, le=2**53)]
+    """By the device's own clock, which only tells how long ago the one before was."""
+    text: Text | None = None
+    code: Annotated[int, Meta(ge=-1000, le=1000)] | None = None
+    problem: Word = ""
+
+
 class Listening(msgspec.Struct, frozen=True, tag_field="ev", tag="listening"):
     """Answer to a `listen` order: the port per address, and why where there is none."""
 
@@ -52,6 +68,8 @@ class Probed(msgspec.Struct, frozen=True, tag_field="ev", tag="probed"):
     sent: Count
     lost: Count
     error: Text | None = None
+    local: Word = ""
+    """The address that the device's system talked from."""
 
 
 class Refused(msgspec.Struct, frozen=True, tag_field="ev", tag="refused"):
@@ -60,7 +78,7 @@ class Refused(msgspec.Struct, frozen=True, tag_field="ev", tag="refused"):
     reason: Text
 
 
-Message = Facts | Sample | Listening | Probed | Refused
+Message = Facts | Sample | Read | Listening | Probed | Refused
 
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 

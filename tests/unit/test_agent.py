@@ -18,7 +18,10 @@ from typing import Any, TypeVar
 
 import pytest
 
+from core.probe import agent as on_device
 from core.probe import frame, links, message, parse
+from core.probe.cables import Path as NetworkPath
+from core.probe.readings import Readings
 
 PATIENCE = 20
 TOKEN = "0123456789abcdef" * 2
@@ -182,9 +185,9 @@ def test_two_agents_measure_the_round_trip_between_them(agents: Agents) -> None:
     assert list(listening.ports) == ["127.0.0.1"]
     assert listening.failed["203.0.113.77"]
     probed = prober.probe(listening.ports["127.0.0.1"], source="127.0.0.1", timeout=5)
-    assert (probed.sent, probed.lost, probed.error) == (30, 0, None)
+    assert (probed.sent, probed.lost, probed.error, probed.local) == (30, 0, None, "127.0.0.1")
     event = links.measured(
-        links.burst(probed), source="a", target="b", kind="loopback", address="127.0.0.1", t=1.0
+        links.burst(probed), source="a", target="b", path=NetworkPath("loopback"), address="127.0.0.1", t=1.0
     )
     assert isinstance(event, links.LinkMeasured)
     assert 0 < event.min_us <= event.p50_us <= event.p99_us
@@ -276,3 +279,60 @@ def test_an_order_it_cannot_read_is_refused_and_it_lives_on(agents: Agents, line
     agent.write(line + b"\n")
     assert agent.hear(message.Refused).reason
     assert agent.listen("127.0.0.1").ports
+
+
+def test_it_tells_what_it_reads_beside_the_samples_and_again_only_when_it_changed(agents: Agents) -> None:
+    agent = agents()
+    readings = Readings(agent.hear(message.Facts).system, shared=False)
+    counted = 0
+    said: list[str] = []
+    while counted < 3:  # the counters are told at every look
+        read = agent.hear(message.Read)
+        readings.take(read, 1.0)
+        said.append(read.name)
+        counted += read.name == "counters"
+    wiring = readings.wiring()
+    loopback = wiring.at("127.0.0.1")
+    assert loopback is not None and loopback.kind == "loopback"
+    assert said.count("sysfs_net") == 1
+
+
+def test_what_a_program_does_is_told_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name, script in {
+        "fails": "echo half; echo why >&2; exit 3",
+        "hangs": "exec sleep 60",
+        "floods": "yes no | head -c 100000",
+        "packed": "printf '  a\\n\\n   b\\n'",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    for source in (
+        on_device.Source("fails", 1, 5, "fails"),
+        on_device.Source("hangs", 1, 0.2, "hangs"),
+        on_device.Source("floods", 1, 5, "floods"),
+        on_device.Source("packed", 1, 5, "packed", packed=True),
+        on_device.Source("missing", 1, 5, "no-such-program"),
+    ):
+        assert source.look() and not source.look()
+    said = [message.read(line.encode()) for line in capfd.readouterr().out.splitlines()]
+    assert [(one.text, one.code, one.problem) for one in said if isinstance(one, message.Read)] == [
+        ("half\n", 3, "why"),
+        (None, None, "it did not answer within 0.2 s"),
+        (None, 0, "it printed more than is read"),
+        ("a\n\nb", 0, ""),
+        (None, None, "there is no no-such-program"),
+    ]
+
+
+def test_a_program_that_prints_on_and_on_is_followed_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "talks").write_text("#!/bin/sh\necho 1\necho 2\necho no more\nexit 4\n")
+    (tmp_path / "talks").chmod(0o755)
+    reason = on_device.Stream("talks", "talks").listen(str(tmp_path / "talks"))
+    said = [message.read(line.encode()) for line in capfd.readouterr().out.splitlines()]
+    assert [one.text for one in said if isinstance(one, message.Read)] == ["1", "2", "no more"]
+    assert reason == "talks ended (4) no more"

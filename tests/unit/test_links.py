@@ -6,11 +6,14 @@ import pytest
 
 from core.events import LinkFailed, LinkKind, LinkMeasured
 from core.probe import links
+from core.probe.cables import Path, path
 from core.probe.message import Probed
 
 
 def measured(burst: links.Burst) -> LinkMeasured | LinkFailed:
-    return links.measured(burst, source="a", target="b", kind="unknown", address="10.0.0.2", t=1.0)
+    return links.measured(
+        burst, source="a", target="b", path=Path("ethernet", "eth0", "en2"), address="10.0.0.2", t=1.0
+    )
 
 
 def test_percentiles_are_measured_values() -> None:
@@ -19,6 +22,7 @@ def test_percentiles_are_measured_values() -> None:
     assert isinstance(event, LinkMeasured)
     assert (event.min_us, event.p50_us, event.p99_us) == (1.0, 15.0, 30.0)
     assert (event.sent, event.received, event.address) == (32, 30, "10.0.0.2")
+    assert (event.kind, event.source_interface, event.target_interface) == ("ethernet", "eth0", "en2")
 
 
 @pytest.mark.parametrize(
@@ -69,4 +73,4 @@ def test_each_pair_comes_once_by_name() -> None:
     ],
 )
 def test_addresses_prove_only_what_they_prove(a: str, b: str, kind: LinkKind) -> None:
-    assert links.kind(a, b) == links.kind(b, a) == kind
+    assert path(None, a, None, b).kind == path(None, b, None, a).kind == kind
