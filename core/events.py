@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from core.bench.metrics import Trial
+from core.bench.suite import Point, Suite
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate
 from core.plan.plan import Plan, Tuning
@@ -415,6 +417,53 @@ class FaultInjected(Event, frozen=True, kw_only=True):
     target: str
 
 
+class BenchStarted(Event, frozen=True, kw_only=True):
+    """A suite is being measured from here to `BenchDone`."""
+
+    suite: Suite
+    sha256: str
+    """Of the suite, over all that is measured."""
+    model_sha256: str = ""
+    """Fingerprint of the model's files: see core.models.fingerprint."""
+
+
+class TrialStarted(Event, frozen=True, kw_only=True):
+    """Requests from here to `TrialDone` are one repeat of a point; `plan` is a name of the suite's."""
+
+    plan: str
+    launch: int
+    point: Point
+    repeat: int
+    warmup: bool = False
+
+
+class TrialDone(Event, frozen=True, kw_only=True):
+    """The trial is complete, or failed with an `error`."""
+
+    trial: Trial | None = None
+    """As measured live; a recording's reader makes it again from the tokens' own events."""
+    error: str = ""
+
+
+class BenchPaused(Event, frozen=True, kw_only=True):
+    """The next trial waits, or does so no longer."""
+
+    paused: bool
+
+
+class BenchDone(Event, frozen=True, kw_only=True):
+    """No more is measured: the suite is through, or was ended, and what is there stays."""
+
+    why: Literal["done", "abort", "error"]
+    detail: str = ""
+
+
+class RecordingChanged(Event, frozen=True, kw_only=True):
+    """Events go to a file from here, or no longer, where `path` is empty."""
+
+    path: str
+
+
 AnyEvent = (
     Tick
     | PeerSeen
@@ -453,4 +502,10 @@ AnyEvent = (
     | RequestDone
     | Alert
     | FaultInjected
+    | BenchStarted
+    | TrialStarted
+    | TrialDone
+    | BenchPaused
+    | BenchDone
+    | RecordingChanged
 )

@@ -9,8 +9,8 @@ import msgspec
 
 from core.text import clean_line
 
-Source = Literal["chat", "api"]
-"""Who asks: the console's conversation, or a client of the API."""
+Source = Literal["chat", "api", "bench"]
+"""Who asks: the console's conversation, a client of the API, or a benchmark."""
 
 
 class NotTaken(Exception):

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core import events as ev
+from core.bench.progress import Progress, advance
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate
 from core.plan.plan import Plan, Tuning
@@ -148,6 +149,10 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     ticked: float = 0.0
     alerts: tuple[ev.Alert, ...] = ()
     faults: tuple[ev.FaultInjected, ...] = ()
+    bench: Progress | None = None
+    """The suite being measured, or the last one that was."""
+    recording: str = ""
+    """The file events go to, if they do."""
 
     @property
     def open(self) -> tuple[Request, ...]:
@@ -225,6 +230,10 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             return replace(state, alerts=(*state.alerts, event)[-ALERTS:])
         case ev.FaultInjected():
             return replace(state, faults=(*state.faults, event))
+        case ev.BenchStarted() | ev.TrialStarted() | ev.TrialDone() | ev.BenchPaused() | ev.BenchDone():
+            return replace(state, bench=advance(state.bench, event))
+        case ev.RecordingChanged():
+            return replace(state, recording=event.path)
 
 
 def _ticked(state: ClusterState, event: ev.Tick) -> ClusterState:

@@ -158,6 +158,26 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--backend", choices=("auto", "sockets", "ring"), default="auto")
     serve.add_argument("--record", type=Path, metavar="FILE", help="record the session")
 
+    bench = add("bench", "tui.bench:bench", "run a suite, record it, print the table")
+    bench.add_argument(
+        "suite", metavar="SUITE", nargs="?", default="quick", help="quick, standard, sweep, depth, or a file"
+    )
+    bench.add_argument("model", metavar="MODEL")
+    bench.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
+    _plan_options(bench)
+    bench.add_argument("--backend", choices=("auto", "sockets", "ring"), default="auto")
+    bench.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
+    bench.add_argument("--json", action="store_true")
+
+    compare = add("compare", "tui.bench:compare_files", "compare recordings, or the plans of one")
+    compare.add_argument("files", type=Path, metavar="FILE", nargs="+")
+    compare.add_argument("--json", action="store_true")
+
+    export = add("export", "tui.bench:export_file", "a recording's results, to pass on")
+    export.add_argument("file", type=Path, metavar="FILE")
+    export.add_argument("--to", choices=("md", "csv", "json", "html"), default="md")
+    export.add_argument("--out", type=Path, metavar="FILE", help="(default: standard output)")
+
     replay = add("replay", "tui.open:replay", "the console on a recording")
     replay.add_argument("file", type=Path)
     replay.add_argument("--speed", type=float, default=1.0)

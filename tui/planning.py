@@ -57,24 +57,24 @@ async def plan(args: Namespace) -> int:
     try:
         await prepare.start(cluster)
         await planned(cluster)
-        await _measured(bus)
+        await measured(bus)
         chosen = await planned(cluster)
     finally:
         await cluster.close()
     return _show(spec, chosen, hosts(bus.state), wires(bus.state), as_json=args.json)
 
 
-async def _measured(bus: Bus) -> None:
+async def measured(bus: Bus) -> None:
     """Return when every pair of ready devices was measured, or has had its time."""
 
-    def measured(state: ClusterState) -> bool:
+    def complete(state: ClusterState) -> bool:
         ready = [device.id for device in hosts(state)]
         known = {frozenset((link.source, link.target)) for link in state.links.values()}
         return all(frozenset(pair) in known for pair in combinations(ready, 2))
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINKS_S):
-            await bus.until(measured)
+            await bus.until(complete)
 
 
 def _read(path: Path) -> bytes:

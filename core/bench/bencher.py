@@ -1,0 +1,240 @@
+"""Runs a suite on a live cluster: plan by plan, launch by launch, until every point is known well enough."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from core import events as ev
+from core.bench.collect import Collector
+from core.bench.metrics import Trial
+from core.bench.suite import Point, Suite
+from core.bench.table import settled
+from core.bus import Bus
+from core.plan.plan import Plan
+from core.request import NotTaken, Prompt, Sampling, Source
+from core.state import ClusterState
+
+STOP_S = 30.0
+"""For a run to be gone."""
+TOLD_S = 3.0
+"""For every rank to say where its time went, which it does right after an answer."""
+FAILURES = 3
+"""Failed trials of a plan in a row after which it is given up."""
+
+
+class Ground(Protocol):
+    """What a suite needs of a live cluster."""
+
+    @property
+    def bus(self) -> Bus: ...
+
+    def launch(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def submit(self, prompt: Prompt, sampling: Sampling, source: Source) -> str: ...
+
+    def withdraw(self, request: str) -> None: ...
+
+
+class BenchError(Exception):
+    """A plan cannot be measured; the text says why."""
+
+
+class Bencher:
+    """One suite. `pause` lets the trial under way end; cancelling `run` keeps what was measured."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        suite: Suite,
+        contenders: Sequence[tuple[str, Plan]],
+        vocabulary: int,
+        model_sha256: str = "",
+    ) -> None:
+        self._ground, self._bus = ground, ground.bus
+        self._suite, self._contenders = suite, contenders
+        self._vocabulary, self._model_sha256 = vocabulary, model_sha256
+        self._going = asyncio.Event()
+        self._going.set()
+        self._collector = Collector()
+        self._filled: dict[tuple[int, int], list[int]] = {}
+        """The context that is in the caches, by depth and place among the requests at once."""
+
+    @property
+    def trials(self) -> list[Trial]:
+        """What was measured so far."""
+        return self._collector.trials
+
+    def pause(self, paused: bool) -> None:
+        """Hold the next trial back, or go on."""
+        if paused is not self._going.is_set():
+            return
+        if paused:
+            self._going.clear()
+        else:
+            self._going.set()
+        self._bus.publish(ev.BenchPaused(t=time.time(), paused=paused))
+
+    async def run(self) -> None:
+        """Measure everything. What ends a plan is said as an alert, and the next one is measured."""
+        state = self._bus.state
+        self._collector = Collector(state.run)
+        unsubscribe = self._bus.subscribe(self._collector.take)
+        self._publish_start()
+        why, detail = "abort", ""
+        try:
+            for launch in range(self._suite.launches):
+                for name, plan in self._contenders:
+                    try:
+                        await self._measure(name, plan, launch)
+                    except BenchError as error:
+                        why, detail = "error", f"{name}: {error}"
+                        self._say("warning", detail)
+            why = "error" if detail and not self.trials else "done"
+        finally:
+            unsubscribe()
+            self._bus.publish(ev.BenchDone(t=time.time(), why=why, detail=detail))
+
+    def _publish_start(self) -> None:
+        self._bus.publish(
+            ev.BenchStarted(
+                t=time.time(),
+                suite=self._suite,
+                sha256=self._suite.sha256,
+                model_sha256=self._model_sha256,
+            )
+        )
+
+    async def _measure(self, name: str, plan: Plan, launch: int) -> None:
+        """Every point on one launch of a plan, in rounds: what drifts meets all points alike."""
+        await self._up(plan)
+        self._filled = {}
+        suite, repeats = self._suite, self._suite.repeats
+        kept: dict[Point, list[Trial]] = {point: [] for point in suite.points}
+        failures = 0
+        for turn in range(-suite.warmups, repeats.most):
+            for point, trials in kept.items():
+                if turn >= repeats.least and settled(trials, point, repeats.precision):
+                    continue
+                await self._going.wait()
+                trial = await self._trial(name, launch, point, turn)
+                if isinstance(trial, Trial):
+                    failures = 0
+                    if not trial.warmup:
+                        trials.append(trial)
+                    continue
+                failures += 1
+                self._say("warning", f"{name}, {point.label}: {trial}")
+                if failures == FAILURES or not self._live():
+                    raise BenchError(trial)
+
+    async def _up(self, plan: Plan) -> None:
+        """Have this plan, freshly launched. Raises BenchError."""
+        await self._down()
+        self._bus.publish(ev.PlanChosen(t=time.time(), plan=plan))
+        seen = self._bus.state.run.id if self._bus.state.run else ""
+        alerts = len(self._bus.state.alerts)
+        self._ground.launch()
+
+        def decided(state: ClusterState) -> bool:
+            run = state.run
+            if run is not None and run.id != seen:
+                return run.ready is not None or run.stopped is not None
+            return any(alert.subject == "launch" for alert in state.alerts[alerts:])
+
+        state = await self._bus.until(decided)
+        run = state.run
+        if run is None or run.id == seen:
+            raise BenchError(state.alerts[-1].text)
+        if run.stopped is not None:
+            raise BenchError(run.stopped.reason)
+        if run.plan.stages != plan.stages:
+            raise BenchError("another plan was launched meanwhile")
+
+    async def _down(self) -> None:
+        if self._live():
+            self._ground.stop()
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await self._bus.until(lambda state: state.run is None or not state.run.live)
+            except TimeoutError:
+                raise BenchError("the run before did not end") from None
+
+    def _live(self) -> bool:
+        run = self._bus.state.run
+        return run is not None and run.live
+
+    async def _trial(self, name: str, launch: int, point: Point, turn: int) -> Trial | str:
+        """One repeat; a `turn` under 0 is a warm-up."""
+        prompts = [await self._prompt(point, launch, turn, place) for place in range(point.concurrency)]
+        self._bus.publish(
+            ev.TrialStarted(
+                t=time.time(), plan=name, launch=launch, point=point, repeat=turn, warmup=turn < 0
+            )
+        )
+        asked: list[str] = []
+        try:
+            asked += [self._ask(prompt, point.generate) for prompt in prompts]
+            await self._answered(asked)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TOLD_S):
+                    await self._bus.until(lambda state: not self._collector.pending or not self._live())
+            made = self._collector.trial()
+        except NotTaken as error:
+            made = str(error)
+        except asyncio.CancelledError:
+            for request in asked:
+                self._ground.withdraw(request)
+            self._bus.publish(ev.TrialDone(t=time.time(), error="ended by you"))
+            raise
+        if isinstance(made, Trial):
+            self._bus.publish(ev.TrialDone(t=time.time(), trial=made))
+        else:
+            self._bus.publish(ev.TrialDone(t=time.time(), error=made))
+        return made
+
+    def _ask(self, prompt: list[int], generate: int) -> str:
+        chosen = self._suite.sampling
+        sampling = Sampling(
+            temperature=chosen.temperature,
+            top_p=chosen.top_p,
+            seed=chosen.seed,
+            ignore_eos=True,
+            max_tokens=generate,
+        )
+        return self._ground.submit(Prompt(tokens=prompt), sampling, "bench")
+
+    async def _answered(self, requests: Sequence[str]) -> None:
+        def done(state: ClusterState) -> bool:
+            open_ = {request.id for request in state.open}
+            return open_.isdisjoint(requests) or not self._live()
+
+        await self._bus.until(done)
+
+    async def _prompt(self, point: Point, launch: int, turn: int, place: int) -> list[int]:
+        """Tokens nobody has sent in this launch before, after a context that is made to be in the caches."""
+        own = self._tokens(point.prompt, f"{point} {launch} {turn} {place}")
+        if not point.depth:
+            return own
+        key = (point.depth, place)
+        if key not in self._filled:
+            context = self._filled[key] = self._tokens(point.depth, f"{key} {launch}")
+            try:
+                await self._answered([self._ask(context, 1)])
+            except NotTaken as error:
+                raise BenchError(str(error)) from None
+        return [*self._filled[key], *own]
+
+    def _tokens(self, count: int, name: str) -> list[int]:
+        # Special tokens are at either end of a vocabulary.
+        drawn = random.Random(f"{self._suite.seed} {name}")
+        return [drawn.randrange(self._vocabulary // 8, self._vocabulary // 2) for _ in range(count)]
+
+    def _say(self, level: ev.Level, text: str) -> None:
+        self._bus.publish(ev.Alert(t=time.time(), level=level, subject="bench", text=text))

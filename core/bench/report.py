@@ -1,0 +1,75 @@
+"""One recording's results with everything that belongs to them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from core.bench import lint, provenance
+from core.bench.collect import collect
+from core.bench.compare import Comparison, Side, compare
+from core.bench.lint import Finding
+from core.bench.metrics import METRICS, Metric, Trial, goodput
+from core.bench.provenance import Card
+from core.bench.stats import Estimate
+from core.bench.suite import Goal
+from core.bench.table import Row, rows
+from core.events import BenchStarted
+from core.session.format import Recording
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recording says: rows, where they come from, and what speaks against them."""
+
+    name: str
+    card: Card
+    trials: tuple[Trial, ...]
+    rows: tuple[Row, ...]
+    metrics: tuple[Metric, ...]
+    findings: tuple[Finding, ...]
+    comparisons: tuple[Comparison, ...]
+    """Every other plan of the recording against its first."""
+
+
+def report(recording: Recording, name: str) -> Report:
+    """The report of a recording, of its last suite where it holds any."""
+    trials, goal = measured(recording)
+    card = provenance.card(recording)
+    sides = [Side(name=plan, card=card, trials=own) for plan, own in by_plan(trials).items()]
+    return Report(
+        name=name,
+        card=card,
+        trials=trials,
+        rows=tuple(rows(trials, goal)),
+        metrics=(*METRICS, goodput(goal)) if goal else METRICS,
+        findings=tuple(lint.doubts(card)),
+        comparisons=tuple(compare(sides[0], other) for other in sides[1:]),
+    )
+
+
+def measured(recording: Recording) -> tuple[tuple[Trial, ...], Goal | None]:
+    """The trials of the last suite and its goal; without a suite, each request as a trial of its own."""
+    starts = [i for i, event in enumerate(recording.events) if isinstance(event, BenchStarted)]
+    begun = recording.events[starts[-1]] if starts else None
+    collector = collect(recording.events, recording.header.state.run)
+    if not isinstance(begun, BenchStarted):
+        return tuple(collector.trials), None
+    since = [trial for trial in collector.trials if trial.point and trial.started >= begun.t]
+    return tuple(since), begun.suite.goal
+
+
+def by_plan(trials: Sequence[Trial]) -> dict[str, tuple[Trial, ...]]:
+    """The trials of each plan, in order of appearance."""
+    found: dict[str, list[Trial]] = {}
+    for trial in trials:
+        found.setdefault(trial.plan, []).append(trial)
+    return {plan: tuple(own) for plan, own in found.items()}
+
+
+def figure(estimate: Estimate | None, digits: int) -> str:
+    """`14.2 ± 0.3`; a single value stands alone."""
+    if estimate is None:
+        return "—"
+    text = f"{estimate.mean:.{digits}f}"
+    return text if estimate.half is None else f"{text} ± {estimate.half:.{digits}f}"

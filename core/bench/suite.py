@@ -1,0 +1,146 @@
+"""What a benchmark measures: a small TOML file, one of those shipped or one's own."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from core.text import clean_line
+
+FOLDER = Path(__file__).parent / "suites"
+
+Tokens = Annotated[int, Meta(ge=1, le=10**7)]
+Known = Literal["auto", "even", "exo", "memory", "single", "neighbours"]
+"""The planner's own plan; layers evenly; exo's rule; in proportion to memory; all on the device where that is
+forecast fastest; the plans around the planner's own, a few layers moved from one device to the next."""
+
+
+class SuiteError(ValueError):
+    """The suite cannot be used; the text names the file and the reason, in one line."""
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One thing to measure: so many prompt tokens after `depth` tokens of context that is there already,
+    `generate` tokens answered to each, `concurrency` requests at once."""
+
+    prompt: int
+    depth: int
+    generate: int
+    concurrency: int
+
+    @property
+    def label(self) -> str:
+        """As llama-bench writes it: `pp512 tg128 @ d4096`, with `×4` for four at once."""
+        text = f"pp{self.prompt} tg{self.generate}"
+        text += f" @ d{self.depth}" if self.depth else ""
+        return text + (f" ×{self.concurrency}" if self.concurrency > 1 else "")
+
+
+class NamedSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[[plan]]` of a suite: layers per device, and the devices in order where they matter."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=40)]
+    split: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(min_length=1)]
+    on: tuple[str, ...] = ()
+
+
+class Repeats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When repeating a point ends: once half the 95 % interval is under `precision` of the mean, at `most`
+    in any case, and never before `least`."""
+
+    least: Annotated[int, Meta(ge=1, le=1000)] = 3
+    most: Annotated[int, Meta(ge=1, le=1000)] = 10
+    precision: Annotated[float, Meta(gt=0, lt=1)] = 0.02
+
+
+class Goal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a request must keep to count as good: seconds to its first token, and mean seconds a token."""
+
+    ttft_s: Annotated[float, Meta(gt=0)]
+    token_s: Annotated[float, Meta(gt=0)]
+
+
+class Choosing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How tokens are chosen. Answers never end early: every request has the length the point says."""
+
+    temperature: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    seed: int = 1
+
+
+class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every combination of the four lists is a point, measured on every plan in each launch of it."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=40)]
+    about: str = ""
+    prompt: Annotated[tuple[Tokens, ...], Meta(min_length=1)] = (128,)
+    depth: Annotated[tuple[Annotated[int, Meta(ge=0, le=10**7)], ...], Meta(min_length=1)] = (0,)
+    generate: Annotated[tuple[Tokens, ...], Meta(min_length=1)] = (64,)
+    concurrency: Annotated[tuple[Annotated[int, Meta(ge=1, le=64)], ...], Meta(min_length=1)] = (1,)
+    plans: tuple[Known, ...] = ("auto",)
+    plan: tuple[NamedSplit, ...] = ()
+    launches: Annotated[int, Meta(ge=1, le=100)] = 1
+    warmups: Annotated[int, Meta(ge=0, le=100)] = 1
+    repeats: Repeats = Repeats()
+    sampling: Choosing = Choosing()
+    goal: Goal | None = None
+    seed: int = 1
+    """Of the prompts, which are tokens drawn at random, as llama-bench's are."""
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """In the order of the lists, the last one turning fastest."""
+        lists = (self.prompt, self.depth, self.generate, self.concurrency)
+        return tuple(Point(*values) for values in product(*lists))
+
+    @property
+    def sha256(self) -> str:
+        """Over all that is measured, not over name and description."""
+        bare = msgspec.structs.replace(self, name="-", about="")
+        return hashlib.sha256(msgspec.json.encode(bare)).hexdigest()
+
+    @property
+    def longest(self) -> int:
+        """Tokens of context the longest request needs."""
+        return max(point.depth + point.prompt + point.generate for point in self.points)
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the suites that come with exo-tui."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def load(name: str) -> Suite:
+    """A shipped suite by name, or the one in a file. Raises SuiteError."""
+    path = FOLDER / f"{name}.toml" if name in shipped() else Path(name).expanduser()
+    try:
+        return decode(path.read_bytes())
+    except FileNotFoundError:
+        known = ", ".join(shipped())
+        raise SuiteError(f"there is no suite {clean_line(name)}: neither a file nor one of {known}") from None
+    except OSError as error:
+        raise SuiteError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise SuiteError(f"{path}: {clean_line(str(error))}") from None
+
+
+def decode(data: bytes) -> Suite:
+    """The suite in a TOML document. Raises ValueError."""
+    suite = msgspec.convert(tomllib.loads(data.decode()), Suite)
+    if suite.repeats.most < suite.repeats.least:
+        raise ValueError(f"repeats: most is {suite.repeats.most}, less than least, {suite.repeats.least}")
+    if not suite.plans and not suite.plan:
+        raise ValueError("no plan to measure: name one in `plans` or give a [[plan]]")
+    names = [*suite.plans, *(one.name for one in suite.plan)]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"plan {', '.join(sorted(twice))} is named twice")
+    for one in suite.plan:
+        if one.on and len(one.on) != len(one.split):
+            raise ValueError(f"plan {one.name} has {len(one.split)} parts on {len(one.on)} devices")
+    return msgspec.structs.replace(suite, name=clean_line(suite.name), about=clean_line(suite.about))

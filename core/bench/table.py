@@ -1,0 +1,104 @@
+"""Trials as rows: one a plan and point, with an interval for every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from core.bench.metrics import METRICS, Metric, Trial, goodput, telling, values
+from core.bench.stats import Estimate, interval, mean
+from core.bench.suite import Goal, Point
+
+ENOUGH_LAUNCHES = 3
+"""From so many on an interval is over launches, which is what a reader wants to know: how would it be if this
+were launched again? With fewer it is over repeats, and says only how they differ within a launch."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured of one point on one plan."""
+
+    plan: str
+    split: str
+    point: Point | None
+    trials: tuple[Trial, ...]
+    launches: int
+    figures: dict[str, Estimate]
+    """By key of the metric."""
+    peak: int
+    """Bytes MLX held at most on the fullest rank."""
+
+    @property
+    def label(self) -> str:
+        """What was asked."""
+        return self.point.label if self.point else "requests"
+
+
+def rows(trials: Sequence[Trial], goal: Goal | None = None) -> list[Row]:
+    """One row a plan and point, in order of appearance; warm-ups and failed trials are left out."""
+    groups: dict[tuple[str, Point | None], list[Trial]] = {}
+    for trial in trials:
+        if not trial.warmup and not trial.error:
+            groups.setdefault((trial.plan, trial.point), []).append(trial)
+    return [_row(own, goal) for own in groups.values()]
+
+
+def _row(trials: list[Trial], goal: Goal | None) -> Row:
+    first = trials[0]
+    metrics = (*METRICS, goodput(goal)) if goal else METRICS
+    figures = {metric.key: found for metric in metrics if (found := estimate(metric, trials))}
+    return Row(
+        plan=first.plan,
+        split=first.split,
+        point=first.point,
+        trials=tuple(trials),
+        launches=len({trial.launch for trial in trials}),
+        figures=figures,
+        peak=max((rank.peak for trial in trials for rank in trial.ranks), default=0),
+    )
+
+
+def launches(metric: Metric, trials: Sequence[Trial]) -> list[float]:
+    """The mean of each launch."""
+    found: dict[int, list[float]] = {}
+    for trial in trials:
+        if (value := metric.of(trial)) is not None:
+            found.setdefault(trial.launch, []).append(value)
+    return [mean(own) for own in found.values()]
+
+
+def estimate(metric: Metric, trials: Sequence[Trial]) -> Estimate | None:
+    """Mean with a 95 % interval: over launches where there are enough, else over repeats."""
+    means = launches(metric, trials)
+    if len(means) >= ENOUGH_LAUNCHES:
+        return interval(means)
+    found = values(metric, trials)
+    return interval(found) if found else None
+
+
+def settled(trials: Sequence[Trial], point: Point, precision: float) -> bool:
+    """Whether repeating this point in this launch teaches no more than `precision` of its mean."""
+    metric = telling(point)
+    found = values(metric, trials)
+    if len(found) < 2:
+        return False
+    relative = interval(found).relative
+    return relative is not None and relative < precision
+
+
+def shares(trials: Sequence[Trial]) -> list[tuple[str, float, float]]:
+    """Device, share of the wall time computing, and share waiting or handing over, of each rank; requests
+    under way together wait together, so their waiting is at most the rest."""
+    spent = sum(trial.seconds for trial in trials)
+    found: dict[tuple[int, str], list[float]] = {}
+    for trial in trials:
+        for rank in trial.ranks:
+            both = found.setdefault((rank.rank, rank.device), [0.0, 0.0])
+            both[0] += rank.compute_s
+            both[1] += rank.wait_s
+    if spent <= 0:
+        return []
+    return [
+        (device, min(1.0, busy / spent), max(0.0, min(waiting / spent, 1 - busy / spent)))
+        for (_, device), (busy, waiting) in sorted(found.items())
+    ]

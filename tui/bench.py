@@ -1,0 +1,217 @@
+"""The commands that measure and compare: `bench`, `compare` and `export`."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import msgspec
+
+from core import events as ev
+from core.bench import export
+from core.bench.bencher import Bencher
+from core.bench.collect import split_name
+from core.bench.compare import Comparison, Side, compare
+from core.bench.contenders import Contenders
+from core.bench.metrics import telling
+from core.bench.report import Report, by_plan, report
+from core.bench.suite import NamedSplit, Suite, SuiteError, load
+from core.bus import Bus
+from core.cluster import Cluster
+from core.config import Config
+from core.models.fingerprint import fingerprint
+from core.models.spec import ModelSpec
+from core.planner import hosts, wires
+from core.session.format import RecordingError, read
+from tui import prepare
+from tui.cli import DONE, FAILED, INTERRUPTED, Failure, UsageError
+from tui.headless import planned, print_json
+from tui.planning import measured
+
+CONTEXT = 4096
+"""Room the caches get at least, as anywhere else."""
+
+
+def _suite(args: Namespace) -> Suite:
+    try:
+        suite = load(args.suite)
+    except SuiteError as error:
+        raise UsageError(str(error)) from None
+    if not args.split:
+        return suite
+    asked = NamedSplit("asked", args.split, args.on)
+    return msgspec.structs.replace(suite, plans=(), plan=(asked,))
+
+
+def _file(args: Namespace, suite: Suite, config: Config) -> Path:
+    """Where the recording goes: nothing is measured without one."""
+    if args.out is not None:
+        return args.out
+    config.sessions.mkdir(parents=True, exist_ok=True)
+    return config.sessions / f"bench-{suite.name}-{time.strftime('%Y%m%d-%H%M%S')}.exo"
+
+
+async def bench(args: Namespace) -> int:
+    """Run a suite, record it, print what came of it. What was measured before ctrl+c is kept and printed."""
+    config = prepare.settings()
+    suite = _suite(args)
+    spec = await prepare.model(args.model, config.cache)
+    if suite.longest > spec.context:
+        raise UsageError(
+            f"suite {suite.name} needs a context of {suite.longest} tokens; {spec.name} has {spec.context}"
+        )
+    wish = prepare.wish(args, everywhere=bool(args.demo_devices))
+    prepare.adds_up(wish, spec)
+    wish = msgspec.structs.replace(wish, context=max(CONTEXT, suite.longest))
+    file = _file(args, suite, config)
+    bus = Bus()
+    recording = prepare.recorder(bus, file)
+    rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None
+    cluster = Cluster(bus, config, spec=spec, wish=wish, rehearsal=rehearsal, recorder=recording)
+    interrupted = False
+    try:
+        await prepare.start(cluster)
+        await _measure(cluster, spec, suite)
+    except asyncio.CancelledError:
+        interrupted = True
+    finally:
+        await cluster.close()
+    told = _read(file)
+    print(f"exo-tui: recorded in {file}", file=sys.stderr)
+    _print(told, as_json=args.json)
+    if interrupted:
+        return INTERRUPTED
+    return DONE if told.rows else FAILED
+
+
+async def _measure(cluster: Cluster, spec: ModelSpec, suite: Suite) -> None:
+    bus = cluster.bus
+    await planned(cluster)
+    await measured(bus)
+    auto = await planned(cluster)
+    made = Contenders(spec, hosts(bus.state), wires(bus.state), auto.context, auto.backend, auto)
+    contenders = made.of(suite)
+    for reason in made.left_out:
+        print(f"exo-tui: left out: {reason}", file=sys.stderr)
+    if not contenders:
+        raise Failure("none of the suite's plans can be made here")
+    model = await asyncio.to_thread(fingerprint, Path(spec.path))
+    bus.subscribe(_Progress(suite, len(contenders)).hear)
+    await Bencher(cluster, suite, contenders, spec.vocabulary, model).run()
+
+
+class _Progress:
+    """One line on stderr a trial."""
+
+    def __init__(self, suite: Suite, plans: int) -> None:
+        turns = suite.warmups + suite.repeats.most
+        self._most = suite.launches * plans * len(suite.points) * turns
+        self._count = 0
+        self._now: ev.TrialStarted | None = None
+
+    def hear(self, event: ev.AnyEvent) -> None:
+        """Say what is being measured, and what came of it."""
+        match event:
+            case ev.RunStarted():
+                self._say(f"launching {split_name(event.plan)}")
+            case ev.TrialStarted():
+                self._count += 1
+                self._now = event
+            case ev.TrialDone() if self._now is not None:
+                now, trial = self._now, event.trial
+                turn = "warm-up" if now.warmup else f"run {now.repeat + 1}"
+                what = event.error or "failed"
+                if trial is not None:
+                    metric = telling(trial.point)
+                    value = metric.of(trial)
+                    what = f"{metric.title} {value:.{metric.digits}f} {metric.unit}" if value else "no figure"
+                at = f"{self._count} of at most {self._most}"
+                self._say(f"{at}: {now.plan}, {now.point.label}, {turn}: {what}")
+            case ev.Alert() if event.level != "info":
+                self._say(f"{event.subject}: {event.text}")
+            case _:
+                pass
+
+    def _say(self, text: str) -> None:
+        print(f"exo-tui: {text}", file=sys.stderr, flush=True)
+
+
+def _read(file: Path) -> Report:
+    try:
+        return report(read(file), file.name)
+    except RecordingError as error:
+        raise Failure(str(error)) from None
+
+
+def _print(told: Report, *, as_json: bool) -> None:
+    if as_json:
+        print_json(export.document(told))
+    else:
+        print("\n".join(export.text(told, shutil.get_terminal_size((160, 24)).columns)))
+
+
+def compare_files(args: Namespace) -> int:
+    """Compare recordings with the first; of a single one, its plans with its first plan."""
+    reports = [_read(file) for file in args.files]
+    if len(reports) == 1:
+        found = list(reports[0].comparisons)
+        if not found:
+            raise Failure(f"{args.files[0]} holds a single plan; name a second recording")
+    else:
+        found = [one for other in reports[1:] for one in _against(reports[0], other)]
+    if args.json:
+        print_json({"schema": "exo-compare/1", "comparisons": found})
+    else:
+        print("\n\n".join("\n".join(export.compared(one)) for one in found))
+    return DONE
+
+
+def _against(first: Report, second: Report) -> list[Comparison]:
+    """Plan by plan where both have plans of the same names; else what each has, as it is."""
+    ours, theirs = by_plan(first.trials), by_plan(second.trials)
+    shared = [plan for plan in ours if plan in theirs]
+    if len(ours) == len(theirs) == 1 or not shared:
+        shared = []
+    pairs = [(f" {plan}", ours[plan], theirs[plan]) for plan in shared] or [("", first.trials, second.trials)]
+    return [
+        compare(
+            Side(name=f"{first.name}{plan}", card=first.card, trials=a),
+            Side(name=f"{second.name}{plan}", card=second.card, trials=b),
+        )
+        for plan, a, b in pairs
+    ]
+
+
+def export_file(args: Namespace) -> int:
+    """A recording's results as Markdown, CSV, JSON or HTML, on standard output or to a file."""
+    from core.bench import html
+
+    told = _read(args.file)
+    match args.to:
+        case "md":
+            made = export.markdown(told)
+        case "csv":
+            made = export.csv(told)
+        case "html":
+            made = html.page(told)
+        case _:
+            made = msgspec.json.format(msgspec.json.encode(export.document(told)), indent=2).decode() + "\n"
+    if args.out is None:
+        sys.stdout.write(made)
+    else:
+        _write(args.out, made)
+    return DONE
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Failure(f"{path} exists already") from None
+    except OSError as error:
+        raise Failure(f"cannot write {path}: {error.strerror}") from None
