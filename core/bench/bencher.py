@@ -63,6 +63,8 @@ class Bencher:
         self._going = asyncio.Event()
         self._going.set()
         self._collector = Collector()
+        self._made = 0
+        """Prompts made so far."""
         self._filled: dict[tuple[int, int], list[int]] = {}
         """The context that is in the caches, by depth and place among the requests at once."""
 
@@ -233,8 +235,12 @@ class Bencher:
 
     def _tokens(self, count: int, name: str) -> list[int]:
         # Special tokens are at either end of a vocabulary.
+        low, high = self._vocabulary // 8, self._vocabulary // 2
         drawn = random.Random(f"{self._suite.seed} {name}")
-        return [drawn.randrange(self._vocabulary // 8, self._vocabulary // 2) for _ in range(count)]
+        # No two begin alike: nothing of one is found in the cache of another.
+        self._made += 1
+        first = low + self._made % (high - low)
+        return [first, *(drawn.randrange(low, high) for _ in range(count - 1))]
 
     def _say(self, level: ev.Level, text: str) -> None:
         self._bus.publish(ev.Alert(t=time.time(), level=level, subject="bench", text=text))

@@ -58,7 +58,7 @@ class Collector:
             for name, answer in self._answers.items()
             if not answer.error and len(self._timed.get(name, ())) < len(self._devices)
         ]
-        return [*self._open, *silent]
+        return [*(name for name, one in self._open.items() if one.source == "bench"), *silent]
 
     def take(self, event: ev.AnyEvent) -> None:
         """One more event."""
@@ -76,8 +76,9 @@ class Collector:
                 self.launches.append(launched)
             case ev.TrialStarted():
                 self._trial = event
-                self._disturbed = any(request.source != "bench" for request in self._open.values())
-                self._open, self._answers, self._timed, self._spans = {}, {}, {}, []
+                others = {name: one for name, one in self._open.items() if one.source != "bench"}
+                self._disturbed = bool(others)
+                self._open, self._answers, self._timed, self._spans = others, {}, {}, []
                 if self.launches:
                     self.launches[-1] = replace(self.launches[-1], plan=event.plan)
             case ev.TrialDone() if self._trial is not None:
@@ -97,7 +98,7 @@ class Collector:
     def _answered(self, event: ev.RequestDone, request: _Open) -> None:
         answer = measured(event, request.started, request.times)
         end = request.times[-1] if request.times else event.t
-        if self._trial is not None:
+        if self._trial is not None and request.source == "bench":
             self._answers[event.request] = answer
             self._spans.append((request.started, end))
         elif request.source != "bench" and event.why in ("stop", "length"):

@@ -31,6 +31,8 @@ CONFIDENCE = 0.99
 LAUNCH_SD = 0.02
 """Spread of the means of launches of one plan, as a share, that is assumed where it was not measured. Over
 sessions of a rehearsal on two idle cores it was 0.5 to 1.5 % (`python -m tests.bench.believed`)."""
+WIDEST = math.log(1000)
+"""Two repeats may bound a factor by a thousand or a million: neither says anything."""
 
 Verdict = Literal["faster", "slower", "no difference shown", "not comparable"]
 
@@ -191,7 +193,7 @@ def contrast(
     # What one launch adds is taken as known: it costs no degree of freedom.
     known = 0.0 if enough else sum(LAUNCH_SD**2 / min(map(len, side)) for side in sides)
     half = t_quantile(confidence, freedom) * math.sqrt(squared)
-    half = math.hypot(half, t_quantile(confidence, 10**3) * math.sqrt(known))
+    half = min(WIDEST, math.hypot(half, t_quantile(confidence, 10**3) * math.sqrt(known)))
     verdict: Verdict = "no difference shown"
     if abs(delta) > half:
         verdict = "faster" if (delta > 0) == more_is_better else "slower"

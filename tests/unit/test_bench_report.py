@@ -1,0 +1,201 @@
+"""What a recording says of itself, and how it is passed on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+
+from core import events as ev
+from core.bench import export, html
+from core.bench.compare import Side, compare
+from core.bench.metrics import DECODE, TTFT
+from core.bench.report import Report, report
+from core.bench.suite import Choosing, Goal, Suite
+from tests.unit.benches import SUITE, T0, Made, plan
+
+HOSTILE = '<script>alert("x")</script>|\x1b[31m'
+
+
+def made(**how: object) -> Report:
+    return report(Made(**how).recording, "made.exo")  # type: ignore[arg-type]
+
+
+def side(told: Report) -> Side:
+    return Side(name=told.name, card=told.card, trials=told.trials)
+
+
+def against(one: Report, other: Report) -> tuple[str, str]:
+    found = compare(side(one), side(other))
+    return found.verdict, "\n".join(finding.text for finding in found.findings)
+
+
+def test_figures_are_what_the_tokens_events_say() -> None:
+    told = made(token_s=0.1, repeat_sd=0.0)
+    short, long = told.rows
+    assert (short.label, len(short.trials), short.split) == ("pp16 tg8", 5, "a 3 / b 1")
+    assert short.figures["decode_tps"].mean == pytest.approx(10)
+    assert short.figures["ttft_s"].mean == pytest.approx(0.4)
+    assert long.figures["ttft_s"].mean == pytest.approx(0.8)
+    assert short.figures["prefill_tps"].mean == pytest.approx(40)
+    assert short.figures["itl_p99_ms"].mean == pytest.approx(100)
+    assert short.figures["total_s"].mean == pytest.approx(0.4 + 0.7)
+    assert short.figures["aggregate_tps"].mean == pytest.approx(8 / 1.1)
+    assert short.peak == 300
+    assert len(told.trials) == 12  # warm-ups are kept, and counted nowhere
+
+
+def test_requests_at_once_are_measured_over_wall_time() -> None:
+    suite = Suite(name="s", prompt=(16,), generate=(8,), concurrency=(4,), goal=Goal(0.5, 0.2))
+    told = made(suite=suite, token_s=0.1, repeat_sd=0.0)
+    [row] = told.rows
+    assert row.figures["aggregate_tps"].mean == pytest.approx(4 * 8 / 1.1)
+    assert row.figures["goodput_rps"].mean == pytest.approx(4 / 1.1)
+    slow = made(suite=suite, token_s=0.3, repeat_sd=0.0)
+    assert slow.rows[0].figures["goodput_rps"].mean == 0
+
+
+def test_a_trial_that_others_disturbed_does_not_count() -> None:
+    clean = Made()
+    events = list(clean.events)
+    at = next(i for i, event in enumerate(events) if isinstance(event, ev.TrialStarted) and not event.warmup)
+    stranger = ev.RequestStarted(t=events[at].t, request="z", conversation="", prompt="hi", source="api")
+    end = ev.RequestDone(t=events[at].t, request="z", why="stop")
+    events[at + 1 : at + 1] = [stranger, end]
+    disturbed = msgspec.structs.replace(clean.recording, events=tuple(events))
+    assert len(report(disturbed, "x").trials) == len(report(clean.recording, "x").trials) - 1
+
+
+def test_the_card_tells_what_a_reader_asks() -> None:
+    card = made().card
+    assert (card.model, card.quantization, card.suite_sha256) == ("toy", "4-bit g32", SUITE.sha256)
+    assert card.cache == ("pp16 tg8: 0 of 16", "pp32 tg8: 0 of 32")
+    [link] = card.links
+    assert (link.kind, link.address, link.before_us, link.during_us) == ("thunderbolt", "10.0.1.2", 400, 420)
+    assert link.used
+    [measured] = card.plans
+    assert (measured.split, measured.launches, measured.launch_s, measured.load_s) == ("a 3 / b 1", 1, 4, 1.5)
+    assert re.fullmatch("[0-9a-f]{64}", measured.held_sha256)
+    assert [(d.name, d.chip, d.load, d.compute) for d in card.devices] == [
+        ("a", "Apple M4", 0.1, "gpu"),
+        ("b", "Apple M4", 0.1, "gpu"),
+    ]
+    assert card.sampling == Choosing()
+    assert made().findings == ()
+
+
+def test_what_must_not_be_compared_is_not() -> None:
+    one = made(seed=1)
+    assert against(one, made(seed=2)) == ("no difference shown", "")
+    assert against(one, made(seed=2, model="ef" * 32))[0] == "not comparable"
+    other_points = Suite(name="o", prompt=(64,), generate=(8,))
+    verdict, why = against(one, made(suite=other_points))
+    assert (verdict, "no point in common" in why) == ("not comparable", True)
+    hot = msgspec.structs.replace(SUITE, sampling=Choosing(temperature=1.0))
+    assert "another way" in against(one, made(suite=hot))[1]
+    broken = Made(seed=2)
+    broken.events.insert(3, ev.FaultInjected(t=T0, kind="freeze", target="b"))
+    verdict, why = against(one, report(broken.recording, "broken.exo"))
+    assert (verdict, "broken.exo: 1 faults" in why) == ("not comparable", True)
+    jumped = Made(seed=2)
+    jumped.events += [ev.Tick(t=jumped.t + 1), ev.Tick(t=jumped.t - 30)]
+    assert "clock jumped" in against(one, report(jumped.recording, "j"))[1]
+
+
+def test_what_asks_for_care_is_said_and_compared() -> None:
+    verdict, why = against(made(seed=1), made(seed=2, load=9.0))
+    assert verdict == "no difference shown"
+    assert "other load at the start: 0.1 and 9.0" in why
+
+
+def test_a_slower_plan_is_called_slower_and_what_differs_comes_first() -> None:
+    fast, slow = made(seed=1), made(seed=2, token_s=0.13, chip="Apple M1")
+    found = compare(side(fast), side(slow))
+    assert found.verdict == "slower"
+    assert [d.what for d in found.differences] == ["device a", "device b"]
+    assert found.overall is not None
+    assert found.overall.low < 1 / 1.3 < found.overall.high
+    by_metric = {(e.metric, e.point): e.verdict for e in found.effects}
+    assert by_metric["TTFT", "pp16 tg8"] == "slower"
+    lines = export.compared(found)
+    assert lines.index(next(li for li in lines if "Apple M1" in li)) < len(lines) - 3
+    assert lines[-1].startswith("made.exo against made.exo: slower (-2")
+
+
+def test_plans_of_one_recording_are_compared_with_its_first() -> None:
+    told = made(plans={"auto": (plan(), 0.1), "even": (plan((2, 2)), 0.15)})
+    [found] = told.comparisons
+    assert (found.first, found.second, found.verdict) == ("auto", "even", "slower")
+    assert {row.plan: row.split for row in told.rows} == {"auto": "a 3 / b 1", "even": "a 2 / b 2"}
+
+
+def test_with_three_launches_the_interval_is_over_launches() -> None:
+    suite = msgspec.structs.replace(SUITE, launches=4)
+    told = made(suite=suite, launch_sd=0.03, repeat_sd=0.001)
+    figure = told.rows[0].figures["decode_tps"]
+    assert figure.count == 4
+    assert figure.half is not None and figure.half > 0.1
+    assert "over launches" in export.note(told)
+    found = compare(side(told), side(made(suite=suite, seed=5, launch_sd=0.03)))
+    assert found.overall is not None and found.overall.unit == "launches"
+
+
+def test_requests_of_no_suite_are_reported_and_said_to_be_such() -> None:
+    events = [event for event in Made().events if not isinstance(event, ev.BenchStarted | ev.TrialStarted)]
+    chats = [
+        msgspec.structs.replace(event, source="chat") if isinstance(event, ev.RequestStarted) else event
+        for event in events
+    ]
+    told = report(msgspec.structs.replace(Made().recording, events=tuple(chats)), "chat.exo")
+    assert [row.label for row in told.rows] == ["requests"]
+    assert any("no suite" in finding.text for finding in told.findings)
+
+
+def test_csv_has_a_line_a_trial_and_json_every_gap() -> None:
+    told = made()
+    lines = list(csv.DictReader(io.StringIO(export.csv(told))))
+    assert len(lines) == 12
+    assert float(lines[2]["decode_tps"]) == pytest.approx(DECODE.of(told.trials[2]), rel=1e-5)
+    assert {line["warmup"] for line in lines} == {"0", "1"}
+    document = json.loads(msgspec.json.encode(export.document(told)))
+    assert document["results"][0]["figures"]["ttft_s"]["unit"] == "s"
+    assert len(document["trials"][0]["answers"][0]["gaps_s"]) == 7
+    assert TTFT.of(told.trials[0]) == document["trials"][0]["answers"][0]["ttft_s"]
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_the_html_page_asks_nobody_and_runs_nothing() -> None:
+    suite = Suite(name=HOSTILE[:40], prompt=(16, 32), generate=(8,))
+    told = made(suite=suite, chip=HOSTILE, plans={HOSTILE: (plan(), 0.1)})
+    page = html.page(told)
+    found = _Tags()
+    found.feed(page)
+    names = {tag for tag, _ in found.tags}
+    assert {"svg", "table", "circle"} <= names
+    assert not names & {"script", "img", "link", "iframe", "object"}
+    for _, attributes in found.tags:
+        assert not {"src", "href", "onload", "onclick"} & attributes.keys()
+    assert "default-src 'none'" in page
+    assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_markdown_survives_hostile_names() -> None:
+    told = made(chip=HOSTILE)
+    text = export.markdown(told)
+    assert "<script" not in text
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    pipes = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
+    assert len(pipes) == 2  # two tables, each with the same columns in every row
