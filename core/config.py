@@ -63,11 +63,6 @@ class Config(msgspec.Struct, frozen=True):
         return self.folder / "known_hosts"
 
     @property
-    def sessions(self) -> Path:
-        """Recordings that were given no name."""
-        return _xdg("XDG_DATA_HOME", ".local/share") / "sessions"
-
-    @property
     def host_keys(self) -> HostKeys:
         """Those, and the ones the user's own ssh knows."""
         return HostKeys(self.known_hosts, (Path.home() / ".ssh" / "known_hosts",))

@@ -16,5 +16,10 @@ def cache_folder() -> Path:
     return Path(os.environ.get("EXO_TUI_CACHE") or _xdg("XDG_CACHE_HOME", ".cache"))
 
 
+def sessions_folder() -> Path:
+    """Recordings that were given no name, in the XDG folder for data."""
+    return _xdg("XDG_DATA_HOME", ".local/share") / "sessions"
+
+
 def _xdg(variable: str, fallback: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / fallback) / "exo-tui"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-import time
 from argparse import Namespace
 from pathlib import Path
 
@@ -21,12 +20,12 @@ from core.bench.metrics import telling
 from core.bench.report import Report, by_plan, report
 from core.bench.suite import NamedSplit, Suite, SuiteError, load
 from core.bus import Bus
+from core.circumstances import hosts, wires
 from core.cluster import Cluster
-from core.config import Config
 from core.models.fingerprint import fingerprint
 from core.models.spec import ModelSpec
-from core.planner import hosts, wires
 from core.session.format import RecordingError, read
+from core.session.record import unnamed
 from tui import prepare
 from tui.cli import DONE, FAILED, INTERRUPTED, Failure, UsageError
 from tui.headless import planned, print_json
@@ -47,12 +46,11 @@ def _suite(args: Namespace) -> Suite:
     return msgspec.structs.replace(suite, plans=(), plan=(asked,))
 
 
-def _file(args: Namespace, suite: Suite, config: Config) -> Path:
+def _file(args: Namespace, suite: Suite) -> Path:
     """Where the recording goes: nothing is measured without one."""
     if args.out is not None:
         return args.out
-    config.sessions.mkdir(parents=True, exist_ok=True)
-    return config.sessions / f"bench-{suite.name}-{time.strftime('%Y%m%d-%H%M%S')}.exo"
+    return unnamed(f"bench-{suite.name}")
 
 
 async def bench(args: Namespace) -> int:
@@ -67,7 +65,7 @@ async def bench(args: Namespace) -> int:
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     prepare.adds_up(wish, spec)
     wish = msgspec.structs.replace(wish, context=max(CONTEXT, suite.longest))
-    file = _file(args, suite, config)
+    file = _file(args, suite)
     bus = Bus()
     recording = prepare.recorder(bus, file)
     rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None

@@ -23,6 +23,8 @@ STOP_S = 30.0
 """For a run to be gone."""
 TOLD_S = 3.0
 """For every rank to say where its time went, which it does right after an answer."""
+PRICED_S = 2.0
+"""For the forecast of a plan, which is recorded with it."""
 FAILURES = 3
 """Failed trials of a plan in a row after which it is given up."""
 
@@ -32,6 +34,10 @@ class Ground(Protocol):
 
     @property
     def bus(self) -> Bus: ...
+
+    def take(self, plan: Plan) -> None: ...
+
+    def automatic(self) -> None: ...
 
     def launch(self) -> None: ...
 
@@ -85,8 +91,8 @@ class Bencher:
 
     async def run(self) -> None:
         """Measure everything. What ends a plan is said as an alert, and the next one is measured."""
-        state = self._bus.state
-        self._collector = Collector(state.run)
+        before = self._bus.state
+        self._collector = Collector(before.run)
         unsubscribe = self._bus.subscribe(self._collector.take)
         self._publish_start()
         why, detail = "abort", ""
@@ -101,6 +107,10 @@ class Bencher:
             why = "error" if detail and not self.trials else "done"
         finally:
             unsubscribe()
+            if before.by_hand and before.plan is not None:
+                self._ground.take(before.plan)
+            else:
+                self._ground.automatic()
             self._bus.publish(ev.BenchDone(t=time.time(), why=why, detail=detail))
 
     def _publish_start(self) -> None:
@@ -139,7 +149,10 @@ class Bencher:
     async def _up(self, plan: Plan) -> None:
         """Have this plan, freshly launched. Raises BenchError."""
         await self._down()
-        self._bus.publish(ev.PlanChosen(t=time.time(), plan=plan))
+        self._ground.take(plan)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PRICED_S):
+                await self._bus.until(lambda state: state.plan is not None and bool(state.plan.forecast))
         seen = self._bus.state.run.id if self._bus.state.run else ""
         alerts = len(self._bus.state.alerts)
         self._ground.launch()

@@ -12,9 +12,17 @@ import zstandard
 
 from core.bus import Bus
 from core.events import AnyEvent, Tick
+from core.folders import sessions_folder
 from core.session.format import Header
 
 PACKAGES = ("exo-tui", "mlx", "mlx-lm", "textual", "asyncssh", "zeroconf")
+
+
+def unnamed(kind: str) -> Path:
+    """Where a recording goes that was given no name. Makes the folder; raises OSError."""
+    folder = sessions_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}.exo"
 
 
 def software() -> dict[str, str]:
