@@ -374,7 +374,7 @@ class TokensStreamed(Event, frozen=True, kw_only=True):
 
 
 class RankTimed(Event, frozen=True, kw_only=True):
-    """Where one rank's time went during a request."""
+    """Where one rank's time went during a request. `merged` of its steps served other requests as well."""
 
     request: str
     rank: int
@@ -382,6 +382,7 @@ class RankTimed(Event, frozen=True, kw_only=True):
     wait_s: float
     steps: int
     peak: int
+    merged: int = 0
 
 
 class RequestDone(Event, frozen=True, kw_only=True):

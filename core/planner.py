@@ -95,6 +95,7 @@ class Planner:
                 steps=timed.steps,
                 prompt=max(0, done.prompt_tokens - done.reused_tokens),
                 tokens=done.tokens,
+                merged=timed.merged,
             )
             for rank, timed in request.ranks.items()
         }

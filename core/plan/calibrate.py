@@ -15,6 +15,8 @@ from core.plan.setting import Setting
 
 TOKENS = 50
 """Decoded tokens below which a run teaches nothing: the first ones wait for caches and compilation."""
+ALONE = 0.1
+"""Part of a request's steps that may have served others as well: such a one takes longer."""
 WORTH = 0.05
 """Gain from which a new plan is worth a word."""
 KEPT = 0.5
@@ -29,6 +31,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     prompt: int
     """Prompt tokens that were computed, not taken from a cache."""
     tokens: int
+    merged: int = 0
+    """Of the steps, those that served other requests as well: as long as each, and for more than one."""
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +46,11 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
 
 def learn(setting: Setting, stages: Sequence[Stage], timings: Mapping[int, Timing]) -> list[Lesson]:
     """What the stages' timings say of their devices. Stages that decoded under `TOKENS` tokens, and tensor
-    groups, whose members wait for each other, say nothing."""
+    groups, whose members wait for each other, say nothing; nor do requests that decoded with others."""
     lessons: list[Lesson] = []
     for place, timing in sorted(timings.items()):
-        if timing.tokens >= TOKENS and place < len(stages) and not stages[place].members:
+        alone = timing.merged <= ALONE * timing.steps
+        if timing.tokens >= TOKENS and alone and place < len(stages) and not stages[place].members:
             lessons.append(_lesson(setting, stages, place, timing))
     return lessons
 

@@ -85,6 +85,7 @@ class Timed(Said, frozen=True):
     wait_s: float
     steps: int
     peak: int
+    merged: int = 0
 
 
 class Done(Said, frozen=True):

@@ -1,8 +1,8 @@
 # pyright: basic
 """Rank 0: prompts in, tokens out. It decides what every rank does next; alone it needs no wire.
 
-Requests take turns, a prefill chunk or a decode step each, and do not wait for one another's answers: while
-one is on its way through the stages to the right, the next one is computed here.
+A step is a piece of one prompt, or a token of every request in a group. Steps do not wait for one another's
+answers: while one is on its way through the stages to the right, the next one is computed here.
 """
 
 from __future__ import annotations
@@ -11,14 +11,21 @@ import contextlib
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mlx.core as mx
 
+from .answer import picks_of
+from .bands import Band, Bands
+from .caches import Caches
 from .control import Channel, Stopped
 from .follower import CLEAR, hidden_frame
+from .groups import Group, Groups
 from .meter import Clock, Meter
-from .sample import Sampler, wants_prompt
+from .sample import Sampler, pick, wants_prompt
+from .schedule import Schedule, band_frame
+from .share import PREFILL, Share
 from .slots import Slots
 from .stage import Stage
 from .stream import Stream
@@ -26,8 +33,20 @@ from .tokens import PromptError, Tokens
 from .wire import Flag, Frame, Lost, Op, Wire
 
 CHUNK = 128  # prompt tokens a prefill step, where the request names none
+STALL = 0.5  # seconds that a piece of a prompt may take while others decode, if ...
+LEAST = 16  # ... so many tokens take no longer
 LOOK = 0.05  # seconds between two looks at the console's word while a prompt is all there is to wait for
 MOST = 8  # requests answered at a time, where the console names no number
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A step that is under way: a group's, or a prompt's up to its token `done`."""
+
+    chain: int
+    streams: list[Stream]
+    group: Group | None = None
+    done: int = 0
 
 
 class Leader:
@@ -41,14 +60,21 @@ class Leader:
         self._clock = Clock(channel)
         self._context = int(start.get("context") or 0)
         self._most = int(start.get("streams") or MOST)
-        # So many prefill chunks may be on their way that no stage has to wait for this one.
-        self._window = int(start["size"]) + 1
-        self._slots = Slots(self._context, stage.caches, lambda slot: self._send(Frame(Op.DROP, slot)))
+        stages = 1 if wire is None else len(start.get("groups") or ()) or int(start["size"])
+        self._window = stages + 1  # so many steps on their way that no stage has to wait for this one
+        self._schedule = Schedule()
+        self._bands = Bands(stage)
+        self._slots = Slots(self._context, stage.caches, self._drop)
+        self._groups = Groups(stages, stage.merges, self._slots.room)
+        self._pace = 1e9  # prompt tokens a second, here
+        self._share = Share(float(start.get("prefill_share") or PREFILL))
         # Prompts become tokens in a thread: for a long one that takes seconds, and others are being answered.
         self._reader = ThreadPoolExecutor(1, "prompts")
         self._reading: dict[int, tuple[Future[list[int]], float]] = {}  # since when
         self._queue: dict[int, Stream] = {}  # accepted, without a slot
-        self._streams: deque[Stream] = deque()  # with one, in the order of their turns
+        self._streams: list[Stream] = []  # with one
+        self._prefilling: deque[Stream] = deque()  # of those, in the order of their turns
+        self._asked: deque[Asked] = deque()  # answers come in the order of the steps
         self._steps = 0
 
     def serve(self) -> None:
@@ -62,12 +88,10 @@ class Leader:
                     wait([read for read, _ in self._reading.values()], LOOK, FIRST_COMPLETED)
                 self._hear(self._channel.waiting(block=free and not self._reading))
                 self._admit()
-                stream = self._next()
-                if stream is not None:
-                    self._feed(stream)
-                    while self._wire is not None and self._under_way and self._wire.arrived():
+                if self._compute():
+                    while self._wire is not None and self._asked and self._wire.arrived():
                         self._receive()
-                elif self._under_way:
+                elif self._asked:
                     self._receive()
                 self._close()
         except Stopped:
@@ -76,13 +100,18 @@ class Leader:
                     self._send(Frame(Op.STOP))
             raise
 
-    @property
-    def _under_way(self) -> int:
-        return sum(stream.under_way for stream in self._streams)
-
     def _send(self, frame: Frame) -> None:
+        frame = self._told(frame)
         if self._wire is not None:
             self._wire.send(frame)
+
+    def _told(self, frame: Frame) -> Frame:
+        """The frame as the next in the schedule of all ranks."""
+        return replace(frame, chain=self._schedule.follow(frame))
+
+    def _drop(self, slot: int) -> None:
+        self._bands.loosen(slot)
+        self._send(Frame(Op.DROP, slot))
 
     def _hear(self, numbers: list[int]) -> None:
         """Read the prompts of the requests that are new; queue the requests whose prompts have been read."""
@@ -129,6 +158,7 @@ class Leader:
                 mx.reset_peak_memory()
             stream.open(slot, reused, Meter(self._clock), self._tokens)
             self._streams.append(stream)
+            (self._prefilling if stream.left else self._groups).append(stream)
             ids = None
             if self._wire is None:
                 stream.sampler = Sampler(stream.request, stream.prompt)
@@ -136,73 +166,129 @@ class Leader:
                 ids = mx.array(stream.prompt, mx.int32).reshape(1, -1, 1)
             self._send(Frame(Op.BEGIN, slot.index, reused, number, tensor=ids))
 
-    def _next(self) -> Stream | None:
-        """The request whose turn it is and that has something to compute now."""
-        crowded = self._under_way >= self._window
-        for _ in range(len(self._streams)):
-            stream = self._streams[0]
-            self._streams.rotate(-1)
-            assert stream.slot is not None
-            prefilling = len(stream.slot.tokens) < len(stream.prompt) - 1
-            if not stream.over and not stream.asked and not (prefilling and crowded):
-                return stream
-        return None
+    def _compute(self) -> bool:
+        """Compute one step here and hand it on; False where there is none to be computed now."""
+        crowded = len(self._asked) >= self._window
+        if self._prefilling and not crowded and (self._share.open() or not self._groups.count):
+            stream = self._prefilling.popleft()
+            if not stream.over:
+                self._prefill(stream)
+            return True
+        group = self._groups.next()
+        self._slots.pad(self._groups.padding)
+        if group is None:
+            return False
+        self._decode(group)
+        return True
 
-    def _feed(self, stream: Stream) -> None:
-        """Compute one request's next step here and hand it on."""
+    def _prefill(self, stream: Stream) -> None:
+        """The next piece of a prompt, all but its last token: that goes alone, as in mlx_lm."""
         slot, meter = stream.slot, stream.meter
         assert slot is not None and meter is not None
-        at, last = len(slot.tokens), len(stream.prompt) - 1
-        # The last prompt token goes alone, as in mlx_lm, so that sums are made in the same order.
+        at = stream.fed_tokens
         chunk = max(1, int(stream.request.get("chunk") or CHUNK))
-        ids = stream.prompt[at : min(at + chunk, last)] if at < last else [stream.token]
-        flags = Flag.NONE if at < last else Flag.SAMPLE
+        if self._groups.count:  # who decodes is not to wait long for its turn
+            chunk = min(chunk, max(LEAST, int(self._pace * STALL)))
+        ids = stream.prompt[at : min(at + chunk, len(stream.prompt) - 1)]
         slot.tokens += ids
+        began = time.perf_counter()
         meter.begin()
-        out = self._stage.forward(mx.array([ids]), slot.caches)
-        self._steps += 1
-        if self._steps % CLEAR == 0:
-            mx.clear_cache()
+        step = self._told(Frame(Op.STEP, slot.index, at))
+        out = self._forward(step, mx.array([ids]), slot.caches)
         if self._wire is not None:
-            frame = hidden_frame(self._stage, slot.caches, Frame(Op.STEP, slot.index, at, flags=flags), out)
+            frame = hidden_frame(self._stage, slot.caches, step, out)
             meter.end()
-            if flags is Flag.SAMPLE:
-                stream.asked = True
-            else:
-                stream.fed.append(at + len(ids))
+            self._asked.append(Asked(step.chain, [stream], done=stream.fed_tokens))
+            stream.asked += 1
             self._wire.send(frame)
-        elif flags is Flag.SAMPLE:
-            assert stream.sampler is not None
-            token, told = stream.sampler.pick(out)
-            meter.end("busy")
-            stream.take(token, _listed(told))
         else:
             slot.caches.evaluate()
             meter.end("busy")
-            stream.prefilled(at + len(ids))
+            stream.prefilled(stream.fed_tokens)
+        seconds = time.perf_counter() - began
+        self._share.took(seconds)
+        self._pace = len(ids) / seconds
+        (self._prefilling if stream.left else self._groups).append(stream)
+
+    def _decode(self, group: Group) -> None:
+        """The next token of every request in a group."""
+        streams = group.streams
+        ids = mx.array([[stream.token] for stream in streams])
+        held, step = self._held(group)
+        for stream in streams:
+            assert stream.slot is not None and stream.meter is not None
+            stream.slot.tokens.append(stream.token)
+            stream.meter.begin(len(streams))
+        out = self._forward(step, ids, held)
+        if self._wire is not None:
+            frame = hidden_frame(self._stage, held, step, out)
+            self._asked.append(Asked(step.chain, streams[:], group))
+            for stream in streams:
+                stream.asked += 1
+            self._pause(streams, "waiting")
+            self._wire.send(frame)
+        else:
+            samplers = [stream.sampler for stream in streams if stream.sampler is not None]
+            picks = pick(samplers, out)
+            self._pause(streams, "busy")
+            group.asked = False
+            for stream, one in zip(streams[:], picks, strict=True):
+                stream.take(one.token, one.told)
+
+    def _held(self, group: Group) -> tuple[Caches | Band, Frame]:
+        """The caches of a group, and the STEP that is about them."""
+        slots = {one.slot.index: one.slot.caches for one in group.streams if one.slot is not None}
+        if len(slots) == 1:
+            [(index, caches)] = slots.items()
+            self._bands.loosen(index)
+            return caches, self._told(Frame(Op.STEP, index, caches.offset, flags=Flag.SAMPLE))
+        band = self._bands.get(group.index)
+        if band is None or band.slots != list(slots):
+            band = self._bands.form(group.index, slots)
+            self._send(band_frame(group.index, band.slots))
+        flags = Flag.SAMPLE | Flag.MERGED
+        return band, self._told(Frame(Op.STEP, group.index, band.offset, flags=flags))
+
+    def _forward(self, step: Frame, ids: mx.array, held: Caches | Band) -> mx.array:
+        """This stage's pass, still lazy."""
+        self._steps += 1
+        if self._steps % CLEAR == 0:
+            mx.clear_cache()
+        return held.forward(ids) if isinstance(held, Band) else self._stage.forward(ids, held)
+
+    @staticmethod
+    def _pause(streams: list[Stream], state: str) -> None:
+        for stream in streams:
+            if stream.meter is not None:
+                stream.meter.end(state)
 
     def _receive(self) -> None:
         """Take one answer from the last rank."""
         assert self._wire is not None
         self._clock.now("waiting")
         frame = self._wire.receive()
-        stream = next((one for one in self._streams if one.slot and one.slot.index == frame.slot), None)
-        if frame.op is Op.TOKEN and stream is not None and stream.asked:
-            stream.asked = False
-            stream.take(frame.number, _listed(frame.tensor))
-        elif frame.op is Op.FED and stream is not None and stream.fed:
-            stream.prefilled(stream.fed.popleft())
-        else:
-            raise Lost(-1, "left", f"a {frame.op.name} frame came that nobody asked for")
+        asked = self._asked.popleft()
+        if frame.op is not (Op.TOKEN if asked.group else Op.FED) or frame.chain != asked.chain:
+            raise Lost(-1, "left", f"a {frame.op.name} frame came, not what was asked for: out of step")
+        for stream in asked.streams:
+            stream.asked -= 1
+        if asked.group is None:
+            [stream] = asked.streams
+            stream.prefilled(asked.done)
+            return
+        asked.group.asked = False
+        for stream, one in zip(asked.streams, picks_of(frame, len(asked.streams)), strict=True):
+            stream.take(one.token, one.told if stream.request.get("logprobs") is not None else None)
 
     def _close(self) -> None:
         """Part with the requests that are over and have nothing under way."""
-        for stream in [one for one in self._streams if one.over and not one.under_way]:
+        for stream in [one for one in self._streams if one.over and not one.asked]:
             self._streams.remove(stream)
             self._end(stream)
 
     def _end(self, stream: Stream) -> None:
         if stream.slot is not None:
+            self._bands.loosen(stream.slot.index)
             self._slots.release(stream.slot)
         self._send(Frame(Op.END, stream.slot.index if stream.slot else -1, request=stream.number))
         if stream.meter is not None:
@@ -211,8 +297,3 @@ class Leader:
         stream.done()
         if not self._streams:
             mx.clear_cache()
-
-
-def _listed(told: mx.array | None) -> list[list[float]] | None:
-    listed: Any = None if told is None else told.reshape(-1, 2).tolist()
-    return listed

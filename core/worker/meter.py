@@ -32,20 +32,21 @@ class Clock:
 
 
 class Meter:
-    """One request's part of a rank's time. Waiting counts in full for each request that is being answered."""
+    """One request's part of a rank's time. What serves several requests counts in full for each of them."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waited = clock.read("waiting")
         self._computed = 0.0
         self._begun = 0.0
-        self.steps = 0
+        self._steps = self._merged = 0
 
-    def begin(self) -> None:
-        """What is computed from here is for this request."""
+    def begin(self, rows: int = 1) -> None:
+        """What is computed from here is for so many requests, this one among them."""
         self._clock.now("busy")
         self._begun = self._clock.read("busy")
-        self.steps += 1
+        self._steps += 1
+        self._merged += rows > 1
 
     def end(self, state: str = "waiting") -> None:
         """Up to here."""
@@ -59,6 +60,7 @@ class Meter:
             id=request,
             compute_s=round(self._computed, 6),
             wait_s=round(self._clock.read("waiting") - self._waited, 6),
-            steps=self.steps,
+            steps=self._steps,
+            merged=self._merged,
             peak=mx.get_peak_memory(),
         )

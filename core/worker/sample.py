@@ -5,10 +5,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A token, and the log probabilities that were asked for: its own first."""
+
+    token: int
+    told: list[tuple[int, float]] | None = None
 
 
 def wants_prompt(request: dict[str, Any]) -> bool:
@@ -41,17 +50,16 @@ class Sampler:
         self._prompt = set(prompt)
         self._counts: dict[int, int] = {}
 
-    def pick(self, logits: mx.array) -> tuple[int, mx.array | None]:
-        """The id chosen from the last position of logits [1, L, V].
-
-        With `logprobs` = n in the request also (id, log probability) of it and the n likeliest [1, 1 + n, 2].
-        """
+    def choose(self, logits: mx.array) -> tuple[mx.array, mx.array]:
+        """Token id and log probabilities [1, V] from the last position of logits [1, L, V], still lazy."""
         last = self._adjusted(logits[:, -1, :])
-        told = last - mx.logsumexp(last, axis=-1, keepdims=True)
-        chosen: Any = self._choose(told).item()
-        token = int(chosen)
+        logprobs = last - mx.logsumexp(last, axis=-1, keepdims=True)
+        return self._choose(logprobs), logprobs
+
+    def take(self, token: int, logprobs: mx.array) -> Pick:
+        """The id is the one chosen; with `logprobs` = n in the request it and the n likeliest are told."""
         self._counts[token] = self._counts.get(token, 0) + 1
-        return token, None if self._told is None else _likeliest(told, token, self._told)
+        return Pick(token, None if self._told is None else _likeliest(logprobs, token, self._told))
 
     def _choose(self, logprobs: mx.array) -> mx.array:
         if self._temperature == 0.0:
@@ -79,7 +87,18 @@ class Sampler:
         return logits
 
 
-def _likeliest(logprobs: mx.array, token: int, count: int) -> mx.array:
+def pick(samplers: Sequence[Sampler], logits: mx.array) -> list[Pick]:
+    """Choose for each row of logits [B, L, V], in one evaluation."""
+    chosen = [one.choose(logits[row : row + 1]) for row, one in enumerate(samplers)]
+    mx.eval([token for token, _ in chosen])
+    ids: Any = [token.item() for token, _ in chosen]
+    return [
+        sampler.take(int(token), logprobs)
+        for sampler, token, (_, logprobs) in zip(samplers, ids, chosen, strict=True)
+    ]
+
+
+def _likeliest(logprobs: mx.array, token: int, count: int) -> list[tuple[int, float]]:
     values: Any = logprobs[0].tolist()
     order = sorted(range(len(values)), key=lambda one: -values[one])[:count] if count else []
-    return mx.array([[[float(one), values[one]] for one in (token, *order)]], mx.float32)
+    return [(one, values[one]) for one in (token, *order)]

@@ -34,6 +34,7 @@ class Slots:
         self._slots: dict[int, Slot] = {}
         self._indices = itertools.count()
         self._turns = itertools.count(1)
+        self._padding = 0
 
     def take(self, prompt: list[int], need: int) -> tuple[Slot, int] | None:
         """A slot for a prompt that may come to `need` tokens, and how many of them it holds already.
@@ -41,8 +42,7 @@ class Slots:
         None: not while the present requests run.
         """
         slot, common = self._like(prompt)
-        busy = sum(one.reserved for one in self._slots.values())
-        if self.budget and busy + need > self.budget:
+        if self.budget and self._busy() + self._padding + need > self.budget:
             return None
         if slot is None or not slot.caches.trim(common):
             # One that cannot be cut is of no use to this prompt, nor likely to another.
@@ -54,6 +54,15 @@ class Slots:
         slot.reserved, slot.used = need, next(self._turns)
         self._make_room()
         return slot, common
+
+    def room(self, padding: int) -> bool:
+        """Whether so much padding has room beside what the present requests may come to."""
+        return not self.budget or self._busy() + padding <= self.budget
+
+    def pad(self, padding: int) -> None:
+        """So many tokens of all caches are padding from now on."""
+        self._padding = padding
+        self._make_room()
 
     def release(self, slot: Slot) -> None:
         """Its request is over; the cache stays as long as there is room."""
@@ -80,7 +89,10 @@ class Slots:
             self._forget(min(idle, key=lambda slot: slot.used))
 
     def _held(self) -> int:
-        return sum(slot.reserved or len(slot.tokens) for slot in self._slots.values())
+        return self._padding + sum(slot.reserved or len(slot.tokens) for slot in self._slots.values())
+
+    def _busy(self) -> int:
+        return sum(slot.reserved for slot in self._slots.values())
 
     def _forget(self, slot: Slot) -> None:
         del self._slots[slot.index]

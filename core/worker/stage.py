@@ -17,12 +17,14 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import _get_classes, load_model
 
 from . import dequantise
-from .caches import Caches
+from .caches import Caches, Merged
 from .graph import used
 from .layers import Unsplittable, layers_of
 from .seam import cut
 from .wiring import Wiring
 
+# Families whose attention goes wrong, or not at all, with merged caches (mlx-lm 0.32.2): they take turns.
+APART = ("afm7", "gemma2")
 WARM = (8, 1)  # tokens of the warm-up forwards: matrix-matrix kernels, then matrix-vector ones
 
 
@@ -57,7 +59,6 @@ class Stage:
         `memory`: weights may be dequantised within so many bytes, where that is faster. `divide` leaves a
         part of each layer of the still lazy model. Raises BadModel and Unsplittable.
         """
-        self.before: Callable[[mx.array, Caches], None] | None = None  # told of each pass
         if not (path / "config.json").is_file():
             raise BadModel(f"{path} is not a model: it has no config.json")
         if mx.metal.is_available() and (limit := working_set()):
@@ -97,6 +98,8 @@ class Stage:
         else:
             self._held = self._needed(named, own)
         self._check(given)
+        # Whether steps of several requests can be one pass here.
+        self.merges = family not in APART and self.caches().mergeable
         for done, layer in enumerate(own):
             progress(done, len(own) + 1)
             _read(layer.parameters(), singly=divide is not None)
@@ -139,14 +142,12 @@ class Stage:
         """An empty KV cache for one sequence."""
         return Caches(self.model, self._mine)
 
-    def forward(self, given: mx.array, caches: Caches) -> mx.array:
-        """One pass over the next tokens of the sequence that `caches` holds, still lazy.
+    def forward(self, given: mx.array, caches: Caches | Merged) -> mx.array:
+        """One pass over the next tokens of the sequences that `caches` holds, still lazy.
 
         In: token ids [B, L] to the first stage, hidden states [B, L, D] to the others. Out: logits [B, L, V]
         from the last stage, hidden states from the others.
         """
-        if self.before is not None:
-            self.before(given, caches)
         if self._whole:
             out = self.model(given, cache=caches.all)
             caches.advance(given.shape[1])

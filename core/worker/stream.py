@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import Any
 
 from .control import Channel
@@ -26,8 +25,7 @@ class Stream:
         self.sampler: Sampler | None = None
         self.reused = self.count = 0
         self.token = prompt[-1]  # the next one to feed after the prompt
-        self.fed: deque[int] = deque()  # tokens of the prompt done with, by each chunk that is under way
-        self.asked = False  # a token is to come back
+        self.asked = 0  # steps of it that are under way
         self.why, self.detail = "", ""
         self._began = began
         self._first = self._last = 0.0
@@ -49,15 +47,20 @@ class Stream:
         return bool(self.why) or self._channel.cancelled(self.name)
 
     @property
-    def under_way(self) -> int:
-        """Answers to come from the last rank."""
-        return len(self.fed) + self.asked
+    def fed_tokens(self) -> int:
+        """Tokens that its cache holds, or will when what is under way is done."""
+        return len(self.slot.tokens) if self.slot else 0
+
+    @property
+    def left(self) -> bool:
+        """Whether there is more of its prompt than the last token."""
+        return self.fed_tokens < len(self.prompt) - 1
 
     def prefilled(self, done: int) -> None:
         """So many tokens of the prompt are in every rank's cache."""
         self._channel.emit("prefill", id=self.name, done=done, total=len(self.prompt))
 
-    def take(self, token: int, logprobs: list[list[float]] | None) -> None:
+    def take(self, token: int, logprobs: list[tuple[int, float]] | None) -> None:
         """A token has come back."""
         self._last = time.perf_counter()
         if not self._sampled:
@@ -76,7 +79,7 @@ class Stream:
         if not self.why and self.count >= self.limit:
             self.why = "length"
 
-    def _say(self, ids: list[int], text: str, logprobs: list[list[float]] | None = None) -> None:
+    def _say(self, ids: list[int], text: str, logprobs: list[tuple[int, float]] | None = None) -> None:
         """Emit tokens and text, cut at the first stop string, held back where one may be beginning."""
         text = self._held + text
         at = min((found for one in self._stops if (found := text.find(one)) >= 0), default=-1)
@@ -87,7 +90,7 @@ class Stream:
             text, self._held = text[: len(text) - longest], text[len(text) - longest :]
         told: dict[str, Any] = {"text": text} if self._parts is None else self._parts.take(text)
         if logprobs is not None:
-            told["logprobs"] = [self._likely(int(one), value) for one, value in logprobs]
+            told["logprobs"] = [self._likely(one, value) for one, value in logprobs]
         self._emit(ids, told)
 
     def _emit(self, ids: list[int], told: dict[str, Any]) -> None:

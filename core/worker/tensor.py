@@ -18,16 +18,15 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from .bands import Band
 from .caches import Caches
 from .control import Channel
 from .divide import refusal
-from .follower import CLEAR, Follower
+from .follower import Follower
 from .layers import Unsplittable
 from .leader import Leader
 from .ring import Ring, free_port
-from .slots import Slot
 from .stage import Stage
-from .stream import Stream
 from .tokens import Tokens
 from .wire import Flag, Frame, Lost, Op, Wire
 
@@ -136,9 +135,6 @@ class First(Leader):
         # Without other groups it samples itself, as a rank alone.
         super().__init__(channel, stage, None if stage.last else chain, tokens, start)
         self._chain = chain
-        self._now: Slot | None = None
-        self._sampling = False
-        stage.before = self._tell
 
     def serve(self) -> None:
         """Raises Stopped, and Lost."""
@@ -146,18 +142,11 @@ class First(Leader):
             super().serve()
 
     def _send(self, frame: Frame) -> None:
-        self._chain.send(frame)
+        self._chain.send(self._told(frame))
 
-    def _feed(self, stream: Stream) -> None:
-        assert stream.slot is not None
-        self._now, self._sampling = stream.slot, len(stream.slot.tokens) >= len(stream.prompt) - 1
-        super()._feed(stream)
-
-    def _tell(self, ids: mx.array, caches: Caches) -> None:
-        assert self._now is not None
-        flags = Flag.SAMPLE if self._sampling else Flag.NONE
-        tensor = ids.astype(mx.int32).reshape(1, -1, 1)
-        self._chain.share(Frame(Op.STEP, self._now.index, caches.offset, flags=flags, tensor=tensor))
+    def _forward(self, step: Frame, ids: mx.array, held: Caches | Band) -> mx.array:
+        self._chain.share(replace(step, tensor=ids.astype(mx.int32).reshape(1, -1, 1)))
+        return super()._forward(step, ids, held)
 
 
 class Head(Follower):
@@ -174,19 +163,22 @@ class Member(Head):
 
     def _step(self, frame: Frame) -> None:
         stage = self._stage
-        caches, answering, tensor = self._expected(frame)
-        given = tensor.reshape(1, -1) if stage.first else stage.adopt(tensor, Flag.LIFTED in frame.flags)
-        answering.meter.begin()
-        out = stage.forward(given, caches)
+        held, answering, tensor = self._expected(frame)
+        if stage.first:  # ids, of one sequence or a row each
+            given = tensor.reshape(1, -1) if isinstance(held, Caches) else tensor.reshape(-1, 1)
+        else:
+            given = stage.adopt(tensor, Flag.LIFTED in frame.flags)
+        for one in answering:
+            one.meter.begin(len(answering))
+        out = self._forward(given, held)
         # Just what the first of the group computes: who leaves out a layer leaves the others waiting in it.
         if Flag.SAMPLE in frame.flags or not stage.last:
             mx.eval(out)
-        if Flag.SAMPLE not in frame.flags:
-            caches.evaluate()
-        answering.meter.end()
-        self._steps += 1
-        if self._steps % CLEAR == 0:
-            mx.clear_cache()
+        if Flag.SAMPLE not in frame.flags and isinstance(held, Caches):
+            held.evaluate()
+        for one in answering:
+            one.meter.end()
+        self._count()
 
 
 @contextlib.contextmanager

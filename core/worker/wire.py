@@ -13,8 +13,8 @@ from typing import Protocol
 
 import mlx.core as mx
 
-MAGIC = 0x584F5432  # "XOT2"
-WORDS = 9  # int32 words in a header: magic, op, flags, slot, number, request, dtype, L, D
+MAGIC = 0x584F5433  # "XOT3"
+WORDS = 10  # int32 words in a header: magic, op, flags, slot, number, request, chain, dtype, L, D
 
 DTYPES = {0: mx.float32, 1: mx.bfloat16, 2: mx.float16, 3: mx.int32}
 CODES = {dtype: code for code, dtype in DTYPES.items()}
@@ -26,14 +26,15 @@ class Op(enum.IntEnum):
     # `request` is answered in the slot, of whose cache `number` tokens stay; tensor: prompt ids [1, L, 1],
     # where the last rank needs them to sample
     BEGIN = 1
-    STEP = 2  # tensor: hidden states [1, L, D] of the slot's next tokens; `number` are in its cache already
-    # answer to a STEP that samples, last → 0: `number` is the token id; tensor: (id, log probability) of the
-    # token and of the likeliest ones [1, 1 + n, 2], where they were asked for
-    TOKEN = 3
+    # tensor: hidden states [1, L, D] of the slot's next tokens; `number` are in its cache already. If MERGED,
+    # `slot` is a band, the tensor has one token of each row, and `number` is what all their caches hold
+    STEP = 2
+    TOKEN = 3  # answer to a STEP that samples, last → 0: see answer.py
     FED = 4  # answer to any other STEP, last → 0
     END = 5  # `request` is over; the slot's cache stays
     DROP = 6  # the slot's cache goes
     STOP = 7  # every rank ends
+    BAND = 9  # `slot` is from now on a band of the slots in the tensor [1, B, 1]
     PORT = 8  # where rank `slot` listens for MLX's ring: `number`; before anything else, in tensor plans
 
 
@@ -43,6 +44,7 @@ class Flag(enum.IntFlag):
     NONE = 0
     SAMPLE = 1  # the last rank answers with a TOKEN
     LIFTED = 2  # the sender computes in float32 only because it runs on a CPU
+    MERGED = 4  # it is for a band, one token a row
 
 
 class Lost(Exception):
@@ -55,13 +57,14 @@ class Lost(Exception):
 
 @dataclass(frozen=True)
 class Frame:
-    """One message; `tensor` [1, L, D] has one of DTYPES."""
+    """One message; `tensor` [1, L, D] has one of DTYPES. `chain`: see schedule.py; an answer repeats it."""
 
     op: Op
     slot: int = 0
     number: int = 0
     request: int = 0
     flags: Flag = Flag.NONE
+    chain: int = 0
     tensor: mx.array | None = None
 
     def header(self) -> list[int]:
@@ -70,12 +73,13 @@ class Frame:
         if self.tensor is not None:
             _, length, width = self.tensor.shape
             dtype = CODES[self.tensor.dtype]
-        return [MAGIC, self.op, self.flags, self.slot, self.number, self.request, dtype, length, width]
+        named = [self.op, self.flags, self.slot, self.number, self.request, self.chain]
+        return [MAGIC, *named, dtype, length, width]
 
 
 def shape_of(header: list[int]) -> tuple[tuple[int, int, int], mx.Dtype] | None:
     """Shape and dtype of the payload a header announces; None without one. Raises ValueError on nonsense."""
-    magic, _, _, _, _, _, dtype, length, width = header
+    magic, _, _, _, _, _, _, dtype, length, width = header
     if magic != MAGIC or dtype not in DTYPES or length < 0 or width < 0:
         raise ValueError(f"not a frame: {header}")
     return ((1, length, width), DTYPES[dtype]) if length else None
@@ -83,8 +87,8 @@ def shape_of(header: list[int]) -> tuple[tuple[int, int, int], mx.Dtype] | None:
 
 def frame_of(header: list[int], tensor: mx.array | None) -> Frame:
     """The frame of a header and its payload. Raises ValueError on an unknown op."""
-    _, op, flags, slot, number, request, *_ = header
-    return Frame(Op(op), slot, number, request, Flag(flags), tensor)
+    _, op, flags, slot, number, request, chain, *_ = header
+    return Frame(Op(op), slot, number, request, Flag(flags), chain, tensor)
 
 
 class Wire(Protocol):

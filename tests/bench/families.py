@@ -36,9 +36,12 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
-                cuts, worst = difference(config, Path(folder) / "model")
+                cuts, worst, merged = difference(config, Path(folder) / "model")
                 same += worst == 0
-                print(f"{'same' if worst == 0 else f'OFF BY {worst:.2g}':8} {name} {cuts}", flush=True)
+                print(
+                    f"{'same' if worst == 0 else f'OFF BY {worst:.2g}':8} {name} {cuts} merged: {merged:.2g}",
+                    flush=True,
+                )
             except Exception as error:
                 print(f"NOT      {name}: {type(error).__name__}: {error}", flush=True)
     print(f"{same} of {len(configs)} the same")

@@ -12,6 +12,7 @@ from mlx.utils import tree_map_with_path
 from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.utils import _get_classes, load_model, quantize_model, save_config, save_model
 
+from core.worker.bands import Bands
 from core.worker.layers import Unsplittable, layers_of
 from core.worker.stage import Stage
 
@@ -59,8 +60,11 @@ def stages(path: Path, count: int, seed: str) -> list[Stage]:
     raise refused or Unsplittable("it has fewer than three layers")
 
 
-def difference(config: dict[str, Any], path: Path, **quantised: Any) -> tuple[list[int], float]:
-    """Where it was cut, and how far any logit is from the whole model's at most. Raises Unsplittable."""
+def difference(config: dict[str, Any], path: Path, **quantised: Any) -> tuple[list[int], float, float]:
+    """Where it was cut, and how far logits are from the whole model's at most: of one request, of merged.
+
+    Raises Unsplittable.
+    """
     mx.disable_compile()
     write(config, path, **quantised)
     whole, _ = load_model(path, strict=False)
@@ -84,4 +88,35 @@ def difference(config: dict[str, Any], path: Path, **quantised: Any) -> tuple[li
         assert isinstance(off, float)
         worst = max(worst, off if off == off else float("inf"))
         assert mx.std(expected).item() > 0, "the logits are all alike, or not numbers"
-    return [part.layers for part in parts], worst
+    return [part.layers for part in parts], worst, _merged(whole, parts, vocabulary)
+
+
+def _merged(whole: Any, parts: list[Stage], vocabulary: int) -> float:
+    """Requests of several lengths that decode together, then two of them, then each alone again."""
+    prompts = [[(5 + i * 7) % vocabulary for i in range(length)] for length in (3, 13, 9)]
+    expected = [make_prompt_cache(whole) for _ in prompts]
+    own = [{slot: part.caches() for slot in range(len(prompts))} for part in parts]
+    bands = [Bands(part) for part in parts]
+    for slot, prompt in enumerate(prompts):
+        passed = mx.array([prompt])
+        mx.eval(whole(passed, cache=expected[slot]), [one.state for one in expected[slot]])
+        for part, caches in zip(parts, own, strict=True):
+            passed = part.forward(passed, caches[slot])
+            mx.eval(passed)
+            caches[slot].evaluate()
+    worst = 0.0
+    for step, slots in enumerate([[0, 1, 2]] * 3 + [[2, 1]] * 2 + [[1], [0]]):
+        ids = mx.array([[(11 * slot + step) % vocabulary] for slot in slots])
+        passed = ids
+        for part, caches, mine in zip(parts, own, bands, strict=True):
+            if len(slots) == 1:
+                mine.loosen(slots[0])
+                passed = part.forward(passed, caches[slots[0]])
+            else:
+                band = mine.get(len(slots)) or mine.form(len(slots), {slot: caches[slot] for slot in slots})
+                passed = band.forward(passed)
+            mx.eval(passed)
+        for row, slot in enumerate(slots):
+            single = whole(ids[row : row + 1], cache=expected[slot])
+            worst = max(worst, mx.abs(single - passed[row : row + 1]).max().item())
+    return worst

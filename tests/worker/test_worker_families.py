@@ -27,22 +27,24 @@ QUANTISED = [
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_three_stages_give_the_logits_of_the_whole(name: str, tmp_path: Path) -> None:
-    split, off = difference(CONFIGS[name], tmp_path / "model")
+    split, off, merged = difference(CONFIGS[name], tmp_path / "model")
     assert len(split) == 3
     assert off == 0
+    assert merged < 1e-4
 
 
 @pytest.mark.parametrize(("name", "bits", "mode"), QUANTISED, ids=str)
 def test_quantised_ones_too(name: str, bits: int, mode: str, tmp_path: Path) -> None:
     # Twice as wide: rows are packed in groups of 32.
     wide = CONFIGS[name] | ({"moe_intermediate_size": 64} if "moe" in name else {})
-    _, off = difference(wide, tmp_path / "model", bits=bits, mode=mode)
+    _, off, merged = difference(wide, tmp_path / "model", bits=bits, mode=mode)
     assert off == 0
+    assert merged < 1e-3  # of activations packed weights make no less
 
 
 def test_many_tensors(tmp_path: Path) -> None:
     # As of 80 layers, packed: beyond what one call into MLX can name.
-    split, off = difference(CONFIGS["qwen3"] | {"num_hidden_layers": 48}, tmp_path / "model", bits=4)
+    split, off, _ = difference(CONFIGS["qwen3"] | {"num_hidden_layers": 48}, tmp_path / "model", bits=4)
     assert sum(split) == 48
     assert off == 0
 
