@@ -7,13 +7,16 @@ import secrets
 import sys
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, get_args
 
 from core import events as ev
 from core.bus import Bus
 from core.cabling import Cabling
 from core.config import THIS_MACHINE, Config, DeviceEntry
-from core.conversation import turns
+from core.conversations.archive import Archive
+from core.conversations.manner import Manner
+from core.conversations.turns import turns
 from core.faults import inject
 from core.handmade import Handmade
 from core.intents import FaultKind, why_not_ask, why_not_launch
@@ -32,11 +35,14 @@ from core.run.launch import LaunchError, Run
 from core.session.record import Recorder
 from core.shelf import Shelf
 from core.survey import survey
-from core.text import clean_line
+from core.text import clean, clean_line
 from core.wish import Wish
 
 QUEUE = 64
 """Requests that may wait or run at a time; the next one is refused."""
+
+LONGEST_PROMPT = 2**22
+"""Characters."""
 
 QUIET_S = 2.0
 """Without any peer after so long, the likely cause is said."""
@@ -55,12 +61,14 @@ class Cluster:
         sampling: Sampling | None = None,
         rehearsal: Rehearsal | None = None,
         recorder: Recorder | None = None,
+        conversations: Path | None = None,
     ) -> None:
+        """Conversations are kept in the folder `conversations`, if there is one."""
         self.bus = bus
         self.run: Run | None = None
         self._config = config
         self._spec = spec
-        self._sampling = sampling or Sampling()
+        self.conversations = Archive(bus, conversations, sampling or Sampling())
         self._rehearsal = rehearsal
         self._recorder = recorder
         self._keys = rehearsal.keys if rehearsal else config.host_keys
@@ -97,7 +105,7 @@ class Cluster:
         self._spawn(self._tick())
         if self._spec is not None:
             self.bus.publish(ev.ModelChosen(t=time.time(), spec=self._spec))
-        self.new_conversation()
+        self.conversations.start()
         if self._rehearsal is not None:
             await self._rehearsal.start()
         else:
@@ -241,17 +249,20 @@ class Cluster:
 
     # Requests
 
-    def new_conversation(self) -> None:
-        self.bus.publish(ev.ConversationStarted(t=time.time(), conversation=secrets.token_hex(4)))
-
-    def ask(self, prompt: str) -> None:
+    def ask(self, prompt: str, replaces: str = "") -> None:
         state = self.bus.state
         if reason := why_not_ask(state):
             self._alert("warning", "chat", reason)
             return
         request = secrets.token_hex(4)
         self.bus.publish(
-            ev.RequestStarted(t=time.time(), request=request, conversation=state.conversation, prompt=prompt)
+            ev.RequestStarted(
+                t=time.time(),
+                request=request,
+                conversation=state.conversation,
+                prompt=clean(prompt, LONGEST_PROMPT),
+                replaces=replaces,
+            )
         )
         if state.run is not None and state.run.live:
             if state.run.ready is not None:
@@ -261,7 +272,10 @@ class Cluster:
 
     def _generate(self, request: str) -> None:
         assert self.run is not None
-        self.run.generate(request, Prompt(messages=turns(self.bus.state, request)), self._sampling)
+        state = self.bus.state
+        manner = state.manners.get(state.requests[request].conversation, Manner())
+        prompt = Prompt(messages=turns(state, request), parts=True)
+        self.run.generate(request, prompt, manner.sampling)
 
     def submit(self, prompt: Prompt, sampling: Sampling, source: Source) -> str:
         """Put a request to the model beside the conversation; returns its id. Raises NotTaken."""
@@ -310,6 +324,7 @@ class Cluster:
             await self._planner.close()
         await self._handmade.close()
         await self._browser.close()
+        await self.conversations.close()
         if self._rehearsal is not None:
             await self._rehearsal.close()
         if self._recorder is not None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from core.folders import cache_folder, config_folder
+from core.folders import cache_folder, config_folder, data_folder
 from core.remote.connection import Target
 from core.remote.hostkeys import HostKeys
 
@@ -56,11 +56,17 @@ class Config(msgspec.Struct, frozen=True):
     cache: Path
     devices: tuple[DeviceEntry, ...] = ()
     local: bool = True
+    data: Path | None = None
+    """For what the user made and would miss; nothing is kept where there is none."""
 
     @property
     def known_hosts(self) -> Path:
         """Host keys accepted in the console."""
         return self.folder / "known_hosts"
+
+    def conversations(self, *, rehearsed: bool) -> Path | None:
+        """Where conversations are kept; those of rehearsals apart."""
+        return self.data / ("rehearsal" if rehearsed else "") / "conversations" if self.data else None
 
     @property
     def host_keys(self) -> HostKeys:
@@ -70,10 +76,10 @@ class Config(msgspec.Struct, frozen=True):
 
 def load() -> Config:
     """The user's settings. A missing file means the defaults. Raises ConfigError."""
-    folder, cache = config_folder(), cache_folder()
+    folder, cache, data = config_folder(), cache_folder(), data_folder()
     path = folder / "config.toml"
     if not path.exists():
-        return Config(folder, cache)
+        return Config(folder, cache, data=data)
     try:
         file = msgspec.convert(tomllib.loads(path.read_text()), _File)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
@@ -81,4 +87,4 @@ def load() -> Config:
     names = Counter([entry.called for entry in file.device] + [THIS_MACHINE] * file.local)
     if twice := [name for name, count in names.items() if count > 1]:
         raise ConfigError(f"{path}: more than one device is called {', '.join(twice)}")
-    return Config(folder, cache, file.device, file.local)
+    return Config(folder, cache, file.device, file.local, data)

@@ -12,6 +12,7 @@ import msgspec
 
 from core.bench.metrics import Trial
 from core.bench.suite import Point, Suite
+from core.conversations.manner import Manner
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate
 from core.plan.plan import Plan, Tuning
@@ -317,7 +318,21 @@ class RunStopped(Event, frozen=True, kw_only=True):
 
 
 class ConversationStarted(Event, frozen=True, kw_only=True):
-    """A new, empty conversation."""
+    """A new, empty conversation, which is the one shown from here."""
+
+    conversation: str
+    manner: Manner = Manner()
+
+
+class ConversationTuned(Event, frozen=True, kw_only=True):
+    """The user changed how a conversation is held."""
+
+    conversation: str
+    manner: Manner
+
+
+class ConversationClosed(Event, frozen=True, kw_only=True):
+    """A conversation is no longer in memory: it is kept on disk, or was deleted."""
 
     conversation: str
 
@@ -332,6 +347,8 @@ class RequestStarted(Event, frozen=True, kw_only=True):
     conversation: str
     prompt: str
     source: Source = "chat"
+    replaces: str = ""
+    """A request of the conversation that is gone from it now, with all that came after it."""
 
 
 class PrefillProgressed(Event, frozen=True, kw_only=True):
@@ -401,6 +418,28 @@ class RequestDone(Event, frozen=True, kw_only=True):
     ttft_s: float | None = None
     prefill_tps: float | None = None
     decode_tps: float | None = None
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A prompt of a conversation and what came of it."""
+
+    request: str
+    prompt: str
+    started: float
+    text: str = ""
+    thought: str = ""
+    ids: tuple[int, ...] = ()
+    """Tokens of an answer without an end, from which it can be continued; of ended ones they are not kept."""
+    done: RequestDone | None = None
+
+
+class ConversationOpened(Event, frozen=True, kw_only=True):
+    """A conversation of earlier is the one shown from here."""
+
+    conversation: str
+    manner: Manner = Manner()
+    exchanges: tuple[Exchange, ...] = ()
+    """What was said in it, where it was not in memory."""
 
 
 class Alert(Event, frozen=True, kw_only=True):
@@ -496,6 +535,9 @@ AnyEvent = (
     | RunReady
     | RunStopped
     | ConversationStarted
+    | ConversationOpened
+    | ConversationTuned
+    | ConversationClosed
     | RequestStarted
     | PrefillProgressed
     | TokensStreamed

@@ -17,8 +17,13 @@ def cache_folder() -> Path:
 
 
 def sessions_folder() -> Path:
-    """Recordings that were given no name, in the XDG folder for data."""
-    return _xdg("XDG_DATA_HOME", ".local/share") / "sessions"
+    """Recordings that were given no name, in the folder for data."""
+    return data_folder() / "sessions"
+
+
+def data_folder() -> Path:
+    """What the user made and would miss: `EXO_TUI_DATA`, else in the XDG folder."""
+    return Path(os.environ.get("EXO_TUI_DATA") or _xdg("XDG_DATA_HOME", ".local/share"))
 
 
 def _xdg(variable: str, fallback: str) -> Path:

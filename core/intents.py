@@ -4,11 +4,41 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from core.conversations.manner import Manner
+from core.conversations.summary import Summary
 from core.plan.plan import Plan
 from core.shelf import Shelf
 from core.state import ClusterState
 
 FaultKind = Literal["kill", "freeze", "thaw", "cut", "mend", "delay", "hasten"]
+
+
+class Conversations(Protocol):
+    """The conversations, of which the state has the one that is shown and those being answered in."""
+
+    def new(self) -> None:
+        """Start an empty conversation."""
+        ...
+
+    def open(self, conversation: str) -> None:
+        """Show a conversation of earlier. Refused while another console has it open."""
+        ...
+
+    def tune(self, manner: Manner) -> None:
+        """Hold the current conversation differently from its next prompt on."""
+        ...
+
+    def rename(self, conversation: str, title: str) -> None:
+        """Call a conversation something; by its first prompt again when `title` is empty."""
+        ...
+
+    def delete(self, conversation: str) -> None:
+        """Remove a conversation for good."""
+        ...
+
+    async def all(self) -> list[Summary]:
+        """Every conversation there is, the newest first."""
+        ...
 
 
 class Intents(Protocol):
@@ -44,8 +74,16 @@ class Intents(Protocol):
         """Stop the run and every worker of it."""
         ...
 
-    def ask(self, prompt: str) -> None:
-        """Put a prompt to the model in the current conversation; launches the plan when nothing runs."""
+    @property
+    def conversations(self) -> Conversations:
+        """The conversations there are."""
+        ...
+
+    def ask(self, prompt: str, replaces: str = "") -> None:
+        """Put a prompt to the model in the current conversation; launches the plan when nothing runs.
+
+        `replaces` names a request of the conversation that goes, with all after it: edited, or asked again.
+        """
         ...
 
     def cancel(self) -> None:
@@ -54,10 +92,6 @@ class Intents(Protocol):
 
     def withdraw(self, request: str) -> None:
         """End the answer to one request, whoever asked for it."""
-        ...
-
-    def new_conversation(self) -> None:
-        """Start an empty conversation."""
         ...
 
     def trust(self, device: str, accepted: bool) -> None:

@@ -61,11 +61,11 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     repetition_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
-    logit_bias: Mapping[int, float] = {}
+    logit_bias: dict[int, float] = {}
     seed: int | None = None
     logprobs: int | None = None
     """Report the log probability of each token, and of so many likeliest ones."""
-    stop: Sequence[str] = ()
+    stop: tuple[str, ...] = ()
     """Strings that end the answer and are no part of it."""
     ignore_eos: bool = False
     max_tokens: int = 512

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from core import events as ev
 from core.bench.progress import Progress, advance
+from core.conversations.manner import Manner
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate
 from core.plan.plan import Plan, Tuning
@@ -109,6 +110,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """When its first token came."""
     ids: tuple[int, ...] = ()
     text: str = ""
+    thought: str = ""
+    """What the model thought before it said `text`, where the two can be told apart."""
     ranks: dict[int, ev.RankTimed] = {}
     done: ev.RequestDone | None = None
 
@@ -139,6 +142,8 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     conversation: str = ""
     conversations: dict[str, tuple[str, ...]] = {}
     """Requests of each conversation, oldest first."""
+    manners: dict[str, Manner] = {}
+    """How each of them is held."""
     decode: Series = Series()
     """Tokens a second over the last tick; a gap when nothing is being decoded."""
     prefill: Series = Series()
@@ -219,9 +224,13 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             | ev.RankExited()
         ):
             return _rank(state, event)
-        case ev.ConversationStarted():
-            known = {**state.conversations, event.conversation: ()}
-            return replace(state, conversation=event.conversation, conversations=known)
+        case (
+            ev.ConversationStarted()
+            | ev.ConversationOpened()
+            | ev.ConversationTuned()
+            | ev.ConversationClosed()
+        ):
+            return _conversation(state, event)
         case ev.RequestStarted():
             return _asked(state, event)
         case ev.PrefillProgressed() | ev.TokensStreamed() | ev.RankTimed() | ev.RequestDone():
@@ -365,6 +374,53 @@ def _rank(
     return replace(state, run=replace(run, ranks=ranks))
 
 
+def _conversation(
+    state: ClusterState,
+    event: ev.ConversationStarted | ev.ConversationOpened | ev.ConversationTuned | ev.ConversationClosed,
+) -> ClusterState:
+    id_ = event.conversation
+    known = id_ in state.conversations
+    match event:
+        case ev.ConversationTuned():
+            return replace(state, manners={**state.manners, id_: event.manner}) if known else state
+        case ev.ConversationClosed():
+            gone = state.conversations.get(id_, ())
+            return replace(
+                state,
+                conversation="" if state.conversation == id_ else state.conversation,
+                conversations={k: v for k, v in state.conversations.items() if k != id_},
+                manners={k: v for k, v in state.manners.items() if k != id_},
+                requests={k: v for k, v in state.requests.items() if k not in gone},
+            )
+        case ev.ConversationOpened() if known:  # what is in memory is newer than any file
+            return replace(state, conversation=id_)
+        case ev.ConversationOpened():
+            requests = {one.request: _recalled(one, id_) for one in event.exchanges}
+            state = replace(state, requests={**state.requests, **requests})
+        case _:
+            requests = {}
+    return replace(
+        state,
+        conversation=id_,
+        conversations={**state.conversations, id_: tuple(requests)},
+        manners={**state.manners, id_: event.manner},
+    )
+
+
+def _recalled(exchange: ev.Exchange, conversation: str) -> Request:
+    return Request(
+        id=exchange.request,
+        conversation=conversation,
+        prompt=exchange.prompt,
+        started=exchange.started,
+        status="done",
+        ids=exchange.ids,
+        text=exchange.text,
+        thought=exchange.thought,
+        done=exchange.done,
+    )
+
+
 def _asked(state: ClusterState, event: ev.RequestStarted) -> ClusterState:
     request = Request(
         id=event.request,
@@ -376,7 +432,12 @@ def _asked(state: ClusterState, event: ev.RequestStarted) -> ClusterState:
     state = replace(state, requests={**state.requests, request.id: request})
     if event.source != "chat":
         return state
-    asked = (*state.conversations.get(event.conversation, ()), event.request)
+    before = state.conversations.get(event.conversation, ())
+    if event.replaces in before:
+        at = before.index(event.replaces)
+        gone, before = before[at:], before[:at]
+        state = replace(state, requests={k: v for k, v in state.requests.items() if k not in gone})
+    asked = (*before, event.request)
     return replace(state, conversations={**state.conversations, event.conversation: asked})
 
 
@@ -398,6 +459,7 @@ def _request(
                 first=request.first or event.t,
                 ids=request.ids + event.ids,
                 text=request.text + event.text,
+                thought=request.thought + event.thought,
             )
         case ev.RankTimed():
             request = replace(request, ranks={**request.ranks, event.rank: event})

@@ -12,6 +12,7 @@ _SEQUENCES = re.compile(
     r"|\x1b[ -/]*[0-~]?",
     re.DOTALL,
 )
+_PLAIN = re.compile(r"[\n\t -~]*")
 _COMBINING_RUN = 4
 
 
@@ -22,6 +23,8 @@ def clean(text: str, limit: int = 4096) -> str:
     and tab, C1, bidirectional and other format characters; lone surrogates become U+FFFD; runs of
     combining marks are cut to four; at most `limit` characters are kept.
     """
+    if _PLAIN.fullmatch(text, 0, limit + 1):
+        return text[:limit]
     kept: list[str] = []
     marks = 0
     for char in _SEQUENCES.sub("", text[: limit * 4]):

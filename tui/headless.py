@@ -39,6 +39,7 @@ async def info(args: Namespace) -> int:
             "config": str(config.folder / "config.toml"),
             "known_hosts": str(config.known_hosts),
             "cache": str(config.cache),
+            "data": str(config.data),
         },
     }
     if args.json:
@@ -180,7 +181,7 @@ async def _settled(bus: Bus) -> ClusterState:
 
 def _print_text(event: ev.AnyEvent) -> None:
     if isinstance(event, ev.TokensStreamed):
-        print(event.text, end="", flush=True)
+        print(event.thought + event.text, end="", flush=True)
     elif isinstance(event, ev.RequestDone) and event.tokens:
         print(flush=True)
 
@@ -216,6 +217,7 @@ def _report(state: ClusterState, spec: ModelSpec, *, as_json: bool) -> int:
         {
             "model": spec.name,
             "text": request.text,
+            "thought": request.thought,
             "tokens": request.ids,
             "finish": done.why,
             "prompt_tokens": done.prompt_tokens,

@@ -40,7 +40,14 @@ def _open(args: Namespace, devices: int) -> int:
         spec = await prepare.model(args.model, config.cache) if args.model else None
         recording = prepare.recorder(bus, args.record)
         rehearsal = prepare.rehearsal(devices) if devices else None
-        cluster = prepare.Cluster(bus, config, spec=spec, rehearsal=rehearsal, recorder=recording)
+        cluster = prepare.Cluster(
+            bus,
+            config,
+            spec=spec,
+            rehearsal=rehearsal,
+            recorder=recording,
+            conversations=config.conversations(rehearsed=bool(devices)),
+        )
         await prepare.start(cluster)
         return cluster
 

@@ -148,7 +148,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             logit_bias=self.logit_bias or {},
             seed=None if self.seed is None else self.seed % 2**64,  # MLX takes no negative one
             logprobs=logprobs,
-            stop=(stop,) if isinstance(stop, str) else stop,
+            stop=(stop,) if isinstance(stop, str) else tuple(stop),
             ignore_eos=self.ignore_eos,
             max_tokens=_or(limit, MAX_TOKENS),
         )

@@ -51,7 +51,7 @@ class Rehearsed:
 
     async def asked(self, prompt: str, tokens: int = 1) -> str:
         """Ask in a conversation of its own; the request, once so many tokens of its answer are there."""
-        self.cluster.new_conversation()
+        self.cluster.conversations.new()
         self.cluster.ask(prompt)
         request = self.bus.state.conversations[self.bus.state.conversation][-1]
         await self.until(

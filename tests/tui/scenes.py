@@ -7,6 +7,8 @@ from pathlib import Path
 
 from core import events as ev
 from core.bus import Bus
+from core.conversations.manner import Manner
+from core.conversations.summary import Summary
 from core.intents import FaultKind
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate, Held
@@ -250,6 +252,32 @@ def fold(events: list[ev.AnyEvent]) -> ClusterState:
     return state
 
 
+class FakeConversations:
+    """A list of conversations; records what was asked of it."""
+
+    def __init__(self, calls: list[tuple[object, ...]]) -> None:
+        self.calls = calls
+        self.summaries: list[Summary] = []
+
+    def new(self) -> None:
+        self.calls.append(("new",))
+
+    def open(self, conversation: str) -> None:
+        self.calls.append(("open", conversation))
+
+    def tune(self, manner: Manner) -> None:
+        self.calls.append(("tune", manner))
+
+    def rename(self, conversation: str, title: str) -> None:
+        self.calls.append(("rename", conversation, title))
+
+    def delete(self, conversation: str) -> None:
+        self.calls.append(("delete", conversation))
+
+    async def all(self) -> list[Summary]:
+        return self.summaries
+
+
 class FakeIntents:
     """Records what was asked of it."""
 
@@ -257,6 +285,7 @@ class FakeIntents:
         self.faults = faults
         self.calls: list[tuple[object, ...]] = []
         self.shelf = Shelf(Path("no folder"))
+        self.conversations = FakeConversations(self.calls)
 
     def relaunch(self) -> None:
         self.calls.append(("relaunch",))
@@ -273,17 +302,14 @@ class FakeIntents:
     def stop(self) -> None:
         self.calls.append(("stop",))
 
-    def ask(self, prompt: str) -> None:
-        self.calls.append(("ask", prompt))
+    def ask(self, prompt: str, replaces: str = "") -> None:
+        self.calls.append(("ask", prompt, replaces) if replaces else ("ask", prompt))
 
     def cancel(self) -> None:
         self.calls.append(("cancel",))
 
     def withdraw(self, request: str) -> None:
         self.calls.append(("withdraw", request))
-
-    def new_conversation(self) -> None:
-        self.calls.append(("new",))
 
     def trust(self, device: str, accepted: bool) -> None:
         self.calls.append(("trust", device, accepted))

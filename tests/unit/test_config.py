@@ -24,7 +24,8 @@ host = "mini.local"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("EXO_TUI_CONFIG", "EXO_TUI_CACHE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+    places = ("EXO_TUI_CONFIG", "EXO_TUI_CACHE", "EXO_TUI_DATA")
+    for name in (*places, "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
@@ -39,7 +40,8 @@ def write(home: Path, text: str) -> Path:
 
 def test_without_a_file_this_machine_is_the_only_device(home: Path) -> None:
     config = load()
-    assert config == Config(home / ".config/exo-tui", home / ".cache/exo-tui", devices=(), local=True)
+    data = home / ".local/share/exo-tui"
+    assert config == Config(home / ".config/exo-tui", home / ".cache/exo-tui", (), local=True, data=data)
     assert config.known_hosts == home / ".config/exo-tui/known_hosts"
     assert not (home / ".config").exists(), "reading settings writes nothing"
 
@@ -63,9 +65,10 @@ def test_every_key_is_read(home: Path) -> None:
 def test_the_xdg_folders_count(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "c"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "k"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "d"))
     (home / "c/exo-tui").mkdir(parents=True)
     (home / "c/exo-tui/config.toml").write_text("local = false")
-    assert load() == Config(home / "c/exo-tui", home / "k/exo-tui", local=False)
+    assert load() == Config(home / "c/exo-tui", home / "k/exo-tui", local=False, data=home / "d/exo-tui")
 
 
 def test_our_own_variables_count_more_and_name_the_folder_itself(
@@ -73,13 +76,16 @@ def test_our_own_variables_count_more_and_name_the_folder_itself(
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "c"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "k"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "d"))
     monkeypatch.setenv("EXO_TUI_CONFIG", str(home / "mine"))
     monkeypatch.setenv("EXO_TUI_CACHE", str(home / "cache"))
-    assert load() == Config(home / "mine", home / "cache")
+    monkeypatch.setenv("EXO_TUI_DATA", str(home / "data"))
+    assert load() == Config(home / "mine", home / "cache", data=home / "data")
 
 
 def test_an_empty_variable_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("EXO_TUI_CONFIG", "EXO_TUI_CACHE", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+    places = ("EXO_TUI_CONFIG", "EXO_TUI_CACHE", "EXO_TUI_DATA")
+    for name in (*places, "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, "")
     assert load().folder == home / ".config/exo-tui"
 

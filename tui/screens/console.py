@@ -248,7 +248,7 @@ class ConsoleScreen(Screen[None]):
             case "cancel":
                 intents.cancel()
             case _:
-                intents.new_conversation()
+                intents.conversations.new()
         self.call_later(self.paint)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
