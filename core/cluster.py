@@ -204,14 +204,14 @@ class Cluster:
         plan, spec = self.bus.state.plan, self._spec
         assert plan is not None and spec is not None
         machines: dict[str, Machine] = {}
-        for stage in plan.stages:
-            machine = self._members[stage.device].machine
+        for post in plan.posts:
+            machine = self._members[post.device].machine
             if machine is None:
-                reason = f"{stage.device} was lost"
+                reason = f"{post.device} was lost"
                 self._alert("error", "launch", reason)
                 self._end_requests("error", reason)
                 return
-            machines[stage.device] = machine
+            machines[post.device] = machine
         self.run = Run(plan, spec, machines, self.bus.publish)
         try:
             await self.run.start()

@@ -260,6 +260,9 @@ class RankLoaded(Event, frozen=True, kw_only=True):
     digest: str
     """sha256 over the names, shapes and types of the tensors the rank holds."""
     seconds: float
+    part: int = 0
+    parts: int = 1
+    """Share `part` of `parts` of every layer, as its tensor group counts."""
     peak: int = 0
     """Bytes held at most while loading."""
     blas: str = ""

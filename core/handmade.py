@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from core import events as ev
 from core.bus import Bus
 from core.circumstances import circumstances, hosts, standing, wires
+from core.plan.backend import refit
 from core.plan.check import problems
 from core.plan.edit import BY_HAND
 from core.plan.plan import Plan, PlanError
@@ -36,7 +37,8 @@ class Handmade:
 
     def take(self, plan: Plan) -> None:
         """Use this plan from now on. Its figures follow once they are computed."""
-        self._publish(replace(plan, forecast=None, obstacle=obstacle(self._bus.state, plan)))
+        plan = replace(plan, forecast=None, backend=refit(plan.backend, plan.stages))
+        self._publish(replace(plan, obstacle=obstacle(self._bus.state, plan)))
         self._priced_for = frozenset()
         self._price()
 

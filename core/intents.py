@@ -168,10 +168,10 @@ def why_not_launch(state: ClusterState) -> str | None:
         return state.plan_failure or "there is no plan yet"
     if state.plan.obstacle:
         return state.plan.obstacle
-    for stage in state.plan.stages:
-        device = state.devices.get(stage.device)
+    for post in state.plan.posts:
+        device = state.devices.get(post.device)
         if device is None or device.status != "ready":
-            return f"{stage.device} is not ready"
+            return f"{post.device} is not ready"
     return None
 
 

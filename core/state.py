@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from core import events as ev
 from core.bench.progress import Progress, advance
@@ -64,6 +64,11 @@ class Rank(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     start: int
     end: int
+    stage: int = 0
+    """Place of its stage in the plan."""
+    part: int = 0
+    parts: int = 1
+    """In a tensor group it holds share `part` of `parts` of every layer."""
     phase: ev.Phase = "starting"
     done: int = 0
     total: int = 0
@@ -208,10 +213,7 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
         case ev.PlanChosen() | ev.PlanFailed() | ev.PlanTaken() | ev.PlanReleased():
             return _plan(state, event)
         case ev.RunStarted():
-            ranks = tuple(
-                Rank(rank=i, device=s.device, start=s.start, end=s.end)
-                for i, s in enumerate(event.plan.stages)
-            )
+            ranks = tuple(Rank(rank=i, **asdict(post)) for i, post in enumerate(event.plan.posts))
             return replace(state, run=Run(id=event.run, plan=event.plan, started=event.t, ranks=ranks))
         case ev.RunReady() | ev.RunStopped():
             return _run(state, event)

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from core.models.spec import ModelSpec
-from core.plan.plan import Backend, Host, Plan, PlanError, Wire
+from core.plan.backend import Asked
+from core.plan.plan import Host, Plan, PlanError, Wire
 from core.plan.propose import Mode, propose, split
 
-BACKEND_REASON: dict[Backend, str] = {
-    "sockets": "sockets between stages: a waiting rank sleeps, where MLX's ring spins a core",
-    "ring": "MLX's ring, as asked",
-}
 REHEARSED = (
     "spread over the devices by their memory as a rehearsal does, to show a cluster; they share this "
     "machine's cores"
@@ -24,11 +21,11 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the plan. Without a `split` the planner decides."""
 
     context: int = 4096
-    backend: Backend = "sockets"
+    backend: Asked = "auto"
     mode: Mode = "auto"
     split: tuple[int, ...] = ()
     on: tuple[str, ...] = ()
-    """Devices of the split, in order; by name when left out."""
+    """Devices of the split, in order, `a+b` for two that share their layers; by name when left out."""
     everywhere: bool = False
     """Use every device that leaves most of the speed, as a rehearsal does."""
 
@@ -37,23 +34,30 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         if not hosts:
             raise PlanError("no device is ready")
         context = min(self.context, spec.context)
-        notes = [BACKEND_REASON[self.backend]]
         if self.split:
             by_name = {host.id: host for host in hosts}
-            names = self.on or tuple(sorted(by_name))[: len(self.split)]
+            chosen = self.on or sorted(by_name)[: len(self.split)]
+            groups = [[one] if one in by_name else one.split("+") for one in chosen]
+            names = [name for group in groups for name in group]
             if missing := [name for name in names if name not in by_name]:
                 raise PlanError(f"{', '.join(missing)} is not ready")
-            chosen = [by_name[name] for name in names]
-            return split(spec, chosen, self.split, context, wires=wires, backend=self.backend, notes=notes)
-        if self.everywhere and len(hosts) > 1:
-            notes.insert(0, REHEARSED)
+            return split(
+                spec,
+                [by_name[name] for name in names],
+                self.split,
+                context,
+                groups=[len(group) for group in groups],
+                wires=wires,
+                asked=self.backend,
+            )
+        spread = self.everywhere and len(hosts) > 1 and self.mode != "tensor"
         return propose(
             spec,
             hosts,
             wires,
             context,
-            backend=self.backend,
+            asked=self.backend,
             mode=self.mode,
             everywhere=self.everywhere,
-            notes=notes,
+            notes=[REHEARSED] if spread else [],
         )

@@ -88,7 +88,8 @@ def _split(text: str) -> tuple[int, ...]:
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
-    if len(set(names)) < len(names):
+    devices = [one for name in names for one in name.split("+")]
+    if len(set(devices)) < len(devices):
         raise argparse.ArgumentTypeError(f"{text!r} names a device twice")
     return names
 
@@ -194,5 +195,5 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("auto", "pipeline", "tensor"), default="auto")
     parser.add_argument("--split", type=_split, default=(), metavar="12,10,8", help="layers per device")
     parser.add_argument(
-        "--on", type=_names, default=(), metavar="a,b,c", help="devices of the split, in order"
+        "--on", type=_names, default=(), metavar="a,b+c", help="devices of the split; b+c share their layers"
     )

@@ -203,6 +203,8 @@ def _report(state: ClusterState, spec: ModelSpec, *, as_json: bool) -> int:
             "device": rank.device,
             "start": rank.start,
             "end": rank.end,
+            "part": rank.part,
+            "parts": rank.parts,
             "weights": rank.loaded.weights if rank.loaded else None,
             "active": rank.beat.active if rank.beat else None,
             "peak": timed.peak if timed else None,

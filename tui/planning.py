@@ -86,7 +86,8 @@ def _read(path: Path) -> bytes:
 
 def _names_are_known(names: Sequence[str], among: Sequence[Host]) -> None:
     known = {host.id for host in among}
-    if missing := [name for name in names if name not in known]:
+    named = [one for name in names for one in ([name] if name in known else name.split("+"))]
+    if missing := [name for name in named if name not in known]:
         raise UsageError(f"{', '.join(missing)} is not in the cluster file")
 
 

@@ -82,9 +82,11 @@ def wish(args: Namespace, *, everywhere: bool = False) -> Wish:
         raise UsageError("--on names the devices of a --split")
     if args.on and len(args.on) != len(args.split):
         raise UsageError(f"--split has {len(args.split)} parts and --on names {len(args.on)} devices")
+    if args.split and args.mode == "tensor":
+        raise UsageError("a --split names its tensor groups itself: --on a+b,c")
     return Wish(
         context=args.context,
-        backend="ring" if getattr(args, "backend", "auto") == "ring" else "sockets",
+        backend=getattr(args, "backend", "auto"),
         mode=args.mode,
         split=args.split,
         on=args.on,

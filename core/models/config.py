@@ -88,8 +88,8 @@ class Config(msgspec.Struct, frozen=True):
     quantization_config: Quantization | None = None
 
 
-def read(file: Path) -> tuple[str, Config]:
-    """The family, which is the outermost `model_type`, and the keys read here."""
+def read(file: Path) -> tuple[str, Config, dict[str, Any]]:
+    """The family, which is the outermost `model_type`, the keys read here, and all there are."""
     try:
         # Not msgspec: Python writes Infinity into config.json, which is no JSON.
         outer = json.loads(file.read_bytes())
@@ -110,6 +110,6 @@ def read(file: Path) -> tuple[str, Config]:
         family = msgspec.convert(keys.get("model_type", given["model_type"]), str)
         own = msgspec.convert(given["model_type"], str)
         silent = _SILENT.get(family) or _SILENT.get(own) or {}
-        return clean_line(family), msgspec.convert(silent | given, Config)
+        return clean_line(family), msgspec.convert(silent | given, Config), keys
     except msgspec.ValidationError as error:
         raise ModelError(f"{file} does not describe a model: {clean_line(str(error))}") from error

@@ -14,6 +14,7 @@ from core.models.config import Config
 from core.models.error import ModelError
 from core.models.safetensors import Tensor
 from core.text import clean_line
+from core.worker.divide import refusal
 
 __all__ = ["ModelError", "ModelSpec", "load", "read"]
 
@@ -52,6 +53,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     experts_used: int = 0
     latent: bool = False
     """Attention over a latent cache (MLA), which a tensor group cannot share out."""
+    unshared: dict[int, str] = {}
+    """Numbers of ranks that cannot share each layer as a tensor group, and why; the others up to 8 can."""
 
     @property
     def weights(self) -> int:
@@ -59,6 +62,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.layer_bytes) + self.embed_bytes + (0 if self.tied else self.head_bytes)
 
 
+SHARERS = range(2, 9)
+"""Ranks a tensor group may have."""
 # fmt: off
 _SLIDING = frozenset(
     (
@@ -83,7 +88,7 @@ def read(path: Path) -> ModelSpec:
     """
     if not path.is_dir():
         raise ModelError(f"{path} is not a directory")
-    family, config = configuration.read(path / "config.json")
+    family, config, keys = configuration.read(path / "config.json")
     tensors = safetensors.tensors(safetensors.files(path))
     layer_bytes, embed, head, has_head = _sizes(path, config, tensors)
     experts = min(config.num_experts_per_tok or 0, config.num_experts or 0)
@@ -111,6 +116,7 @@ def read(path: Path) -> ModelSpec:
         experts=config.num_experts or 0 if experts else 0,
         experts_used=experts,
         latent=bool(config.kv_lora_rank) and config.model_type not in _EXPANDED_MLA,
+        unshared={size: clean_line(why) for size in SHARERS if (why := refusal(keys, size))},
     )
 
 

@@ -10,7 +10,6 @@ import msgspec
 from core.models.spec import ModelSpec
 from core.plan.memory import footprint
 from core.plan.plan import Host, Plan, PlanError, Stage
-from core.plan.setting import NO_HYBRID, NO_TENSOR
 from core.plan.shares import indivisible
 from core.text import size
 
@@ -23,10 +22,14 @@ class Held(msgspec.Struct, frozen=True):
     start: int
     end: int
     digest: str
+    part: int = 0
+    parts: int = 1
+    """Of every one of its layers it holds share `part` of `parts`."""
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """Proof that every layer is held exactly once: hashes of the plan and of the ranks' own reports."""
+    """Proof that every layer is held exactly once, by one rank or in shares by the ranks of one group: hashes
+    of the plan and of the ranks' own reports."""
 
     layers: int
     held: tuple[Held, ...]
@@ -91,33 +94,42 @@ def _short(spec: ModelSpec, hosts: Mapping[str, Host], stage: Stage, context: in
 
 def _ungroupable(spec: ModelSpec, stages: Sequence[Stage]) -> list[str]:
     """Why tensor groups among the stages cannot be."""
-    groups = [stage for stage in stages if stage.members]
     kv_heads = 0 if spec.latent else spec.kv_heads
-    refusals = [indivisible(spec.heads, kv_heads, spec.hidden, len(stage.devices)) for stage in groups]
-    found = [refusal for refusal in refusals if refusal]
-    if groups:
-        found.append(NO_HYBRID if len(stages) > 1 else NO_TENSOR)
-    return found
+    sizes = [len(stage.devices) for stage in stages if stage.members]
+    refusals = [
+        spec.unshared.get(size) or indivisible(spec.heads, kv_heads, spec.hidden, size) for size in sizes
+    ]
+    return [refusal for refusal in refusals if refusal]
 
 
 def certify(plan: Plan, held: Sequence[Held]) -> Certificate:
     """The certificate of a loaded plan.
 
-    Raises PlanError when a rank is missing, holds other layers than planned, or a layer is not held
-    exactly once.
+    Raises PlanError when a rank is missing, holds other layers than planned or another share of them, or a
+    layer is not held exactly once.
     """
     by_rank = {report.rank: report for report in held}
-    for rank, stage in enumerate(plan.stages):
+    posts = plan.posts
+    for rank, post in enumerate(posts):
         report = by_rank.get(rank)
         if report is None:
-            raise PlanError(f"rank {rank} on {stage.device} has not said what it holds")
-        if (report.start, report.end) != (stage.start, stage.end):
+            raise PlanError(f"rank {rank} on {post.device} has not said what it holds")
+        if (report.start, report.end) != (post.start, post.end):
             raise PlanError(
-                f"rank {rank} on {stage.device} holds layers {report.start} to {report.end - 1}, "
-                f"planned were {stage.start} to {stage.end - 1}"
+                f"rank {rank} on {post.device} holds layers {report.start} to {report.end - 1}, "
+                f"planned were {post.start} to {post.end - 1}"
             )
-    ordered = tuple(by_rank[rank] for rank in range(len(plan.stages)))
-    check_cover([(report.start, report.end) for report in ordered], plan.layers)
+        if (report.part, report.parts) != (post.part, post.parts):
+            raise PlanError(
+                f"rank {rank} on {post.device} holds {_share(report.part, report.parts)} of its layers, "
+                f"planned was {_share(post.part, post.parts)}"
+            )
+    ordered = tuple(by_rank[rank] for rank in range(len(posts)))
+    check_cover([(report.start, report.end) for report in ordered if report.part == 0], plan.layers)
     return Certificate(
         layers=plan.layers, held=ordered, plan_sha256=_sha256(plan.stages), held_sha256=_sha256(ordered)
     )
+
+
+def _share(part: int, parts: int) -> str:
+    return "the whole" if parts == 1 else f"part {part + 1} of {parts}"

@@ -14,7 +14,7 @@ from core.plan.plan import Forecast, PlanError, Stage
 from core.plan.problem import Caps, Span
 from core.plan.ranges import Limits, evaluate
 from core.plan.rules import RULES
-from core.plan.setting import NO_HYBRID, NO_TENSOR, Setting
+from core.plan.setting import Setting
 from core.plan.solve import NoPlan, solve
 from core.plan.tensor import best_group
 from core.text import size
@@ -52,6 +52,11 @@ def speed(tps: float) -> str:
 def as_stages(spans: Sequence[Span]) -> list[Stage]:
     """The stages of a solution."""
     return [Stage(span.devices[0], span.start, span.end, span.devices[1:]) for span in spans]
+
+
+def told(stages: Sequence[Stage]) -> str:
+    """Stages in few words, such as `a+b 12, c 8`."""
+    return ", ".join(f"{'+'.join(stage.devices)} {stage.layers}" for stage in stages)
 
 
 def reasons(setting: Setting, stages: Sequence[Stage], forecast: Forecast) -> list[str]:
@@ -173,8 +178,7 @@ def alternatives(setting: Setting, stages: Sequence[Stage], forecast: Forecast) 
     if len(setting.hosts) > 1:
         found.append(alone(setting, forecast))
         for name in (name for stage in stages for name in stage.devices):
-            rest = [host for host in setting.hosts.values() if host.id != name]
-            less = Setting(setting.spec, rest, setting.wires, setting.context, setting.prompt)
+            less = setting.among([host for host in setting.hosts if host != name])
             found.append(_resolved(less, f"without {name}", forecast, Caps()))
         found.append(_tensor(setting, forecast))
     if 2 < len(setting.hosts) <= MOST_HYBRID:
@@ -197,7 +201,8 @@ def _resolved(setting: Setting, name: str, forecast: Forecast, caps: Caps) -> Al
         return _alternative(name, None, forecast, "does not fit the memory")
     if caps.hybrid and all(len(span.devices) == 1 for span in solution.spans):
         return _alternative(name, None, forecast, "none would be used")
-    return _alternative(name, 1 / solution.value, forecast, NO_HYBRID if caps.hybrid else "")
+    note = told(as_stages(solution.spans)) if caps.hybrid else ""
+    return _alternative(name, 1 / solution.value, forecast, note)
 
 
 def _tensor(setting: Setting, forecast: Forecast) -> Alternative:
@@ -206,7 +211,7 @@ def _tensor(setting: Setting, forecast: Forecast) -> Alternative:
     except PlanError as error:
         return _alternative("tensor", None, forecast, str(error))
     tps = 1 / Pricing(setting).decode_s([stage])
-    return _alternative(f"tensor over {', '.join(stage.devices)}", tps, forecast, NO_TENSOR)
+    return _alternative(f"tensor over {', '.join(stage.devices)}", tps, forecast, "")
 
 
 def _alternative(name: str, tps: float | None, forecast: Forecast, note: str) -> Alternative:

@@ -30,6 +30,18 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
         return (self.device, *self.members)
 
 
+class Post(msgspec.Struct, frozen=True):
+    """Where one rank stands. Ranks are counted stage by stage, and within a tensor group by member."""
+
+    device: str
+    stage: int
+    start: int
+    end: int
+    part: int = 0
+    """Which of `parts` shares of every layer is its."""
+    parts: int = 1
+
+
 class Footprint(msgspec.Struct, frozen=True, kw_only=True):
     """What a rank takes of its device's memory, and what it may take. Bytes."""
 
@@ -86,7 +98,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """An ordered pipeline over devices. Rank r runs `stages[r]`; rank 0 embeds, the last rank samples."""
+    """An ordered pipeline over devices and tensor groups. The first stage embeds, the last one samples."""
 
     model: str
     """Name of the model, as in its spec."""
@@ -104,8 +116,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def split(self) -> tuple[int, ...]:
-        """Layers per rank, in rank order."""
+        """Layers per stage, in order."""
         return tuple(stage.layers for stage in self.stages)
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Ranks per stage, in order."""
+        return tuple(len(stage.devices) for stage in self.stages)
+
+    @property
+    def posts(self) -> tuple[Post, ...]:
+        """Every rank, in order."""
+        return tuple(
+            Post(device, place, stage.start, stage.end, part, len(stage.devices))
+            for place, stage in enumerate(self.stages)
+            for part, device in enumerate(stage.devices)
+        )
 
 
 class Tuning(msgspec.Struct, frozen=True):

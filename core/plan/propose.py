@@ -6,19 +6,25 @@ from collections.abc import Sequence
 from typing import Literal
 
 from core.models.spec import ModelSpec
-from core.plan import memory
+from core.plan import backend, memory
+from core.plan.backend import Asked
 from core.plan.check import check_cover
 from core.plan.choose import choose, spread
 from core.plan.explain import as_stages, reasons
 from core.plan.forecast import Pricing
-from core.plan.plan import Backend, Host, Plan, PlanError, Stage, Wire
+from core.plan.plan import Host, Plan, PlanError, Stage, Wire
+from core.plan.problem import Caps
 from core.plan.remedy import shortage
-from core.plan.setting import NO_TENSOR, Setting
-from core.plan.solve import NoPlan
-from core.plan.tensor import best_group
+from core.plan.setting import Setting
+from core.plan.solve import NoPlan, solve
+from core.plan.tensor import best_group, must_share
 from core.text import size
 
 Mode = Literal["auto", "pipeline", "tensor"]
+MOST_HYBRID = 6
+"""Devices up to which pipelines of tensor groups are looked for."""
+WORTH = 0.05
+"""How much faster a plan with tensor groups must be, as each of them ends with any of its devices."""
 
 
 def propose(
@@ -27,7 +33,7 @@ def propose(
     wires: Sequence[Wire],
     context: int,
     *,
-    backend: Backend = "sockets",
+    asked: Asked = "auto",
     mode: Mode = "auto",
     everywhere: bool = False,
     notes: Sequence[str] = (),
@@ -35,22 +41,35 @@ def propose(
     """The best plan at a context. `everywhere` spreads it over all devices that leave most of the speed, as
     a rehearsal does. `notes` are added to the reasons.
 
-    Raises PlanError when none fits, with what is missing and the smallest remedy.
+    `auto` weighs tensor groups where all their devices are joined by RDMA; over anything else `tensor` has
+    to be asked for. Raises PlanError when none fits, with what is missing and the smallest remedy.
     """
     setting = Setting(spec, hosts, wires, context)
     problem = setting.problem()
     if mode == "tensor":
-        stages = best_group(setting)
-        return _explained(setting, stages, backend, None, notes, obstacle=NO_TENSOR)
+        return _explained(setting, best_group(setting), asked, None, notes)
     try:
         if everywhere:
             shares = [max(1.0, device.mem - problem.constants.runtime_bytes) for device in problem.devices]
             spans = spread(problem, shares)
-            return _explained(setting, as_stages(spans), backend, None, notes)
+            return _explained(setting, as_stages(spans), asked, None, notes)
         choice = choose(problem)
     except NoPlan:
         raise PlanError(shortage(spec, hosts, wires, context)) from None
-    return _explained(setting, as_stages(choice.spans), backend, choice.gap, notes)
+    stages, gap = as_stages(choice.spans), choice.gap
+    if mode == "auto" and any(wire.kind == "rdma" for wire in setting.wires):
+        stages, gap = _shared(setting, stages, gap)
+    return _explained(setting, stages, asked, gap, notes)
+
+
+def _shared(setting: Setting, stages: list[Stage], gap: float) -> tuple[list[Stage], float]:
+    """The best stages with tensor groups over RDMA, and how far from the fastest they can be; the given ones
+    where those are not clearly slower."""
+    hybrid = len(setting.hosts) <= MOST_HYBRID
+    found = solve(setting.problem(caps=Caps(tensor=True, hybrid=hybrid, tp_needs_rdma=True)))
+    if found.value > Pricing(setting).decode_s(stages) * (1 - WORTH):
+        return stages, gap
+    return as_stages(found.spans), found.gap
 
 
 def split(
@@ -59,54 +78,57 @@ def split(
     counts: Sequence[int],
     context: int,
     *,
+    groups: Sequence[int] = (),
     wires: Sequence[Wire] = (),
-    backend: Backend = "sockets",
+    asked: Asked = "auto",
     notes: Sequence[str] = (),
 ) -> Plan:
-    """The plan a person asked for: `counts[i]` layers on `hosts[i]`.
+    """The plan a person asked for: `counts[i]` layers on `hosts[i]`; or on the next `groups[i]` hosts, which
+    share them.
 
-    Raises PlanError when the counts do not add up to the model, a device gets none, or memory is short.
+    Raises PlanError when the counts do not add up to the model, a device gets none, a group cannot share
+    its layers, or memory is short.
     """
-    if len(counts) != len(hosts):
-        raise PlanError(f"the split names {len(counts)} stages for {len(hosts)} devices")
+    groups = groups or [1] * len(hosts)
+    if len(counts) != len(groups):
+        raise PlanError(f"the split names {len(counts)} stages for {len(groups)} devices")
     if len({host.id for host in hosts}) < len(hosts):
         raise PlanError("the split names a device twice")
     if sum(counts) != spec.layers:
         named = "+".join(map(str, counts))
         raise PlanError(f"the split {named} is {sum(counts)} layers; {spec.name} has {spec.layers}")
     stages: list[Stage] = []
-    start = 0
-    for host, count in zip(hosts, counts, strict=True):
-        stages.append(Stage(host.id, start, start + count))
+    start, rest = 0, list(hosts)
+    for members, count in zip(groups, counts, strict=True):
+        (first, *others), rest = rest[:members], rest[members:]
+        stages.append(Stage(first.id, start, start + count, tuple(host.id for host in others)))
         start += count
     check_cover([(stage.start, stage.end) for stage in stages], spec.layers)
-    for stage, host in zip(stages, hosts, strict=True):
-        missing = -memory.footprint(spec, stage, host, context).free
-        if missing > 0:
-            raise PlanError(
-                f"{host.id} is {size(missing)} short of memory for layers "
-                f"{stage.start} to {stage.end - 1} at context {context}"
-            )
+    by_name = {host.id: host for host in hosts}
+    for stage in stages:
+        for name in stage.devices:
+            missing = -memory.footprint(spec, stage, by_name[name], context).free
+            if missing > 0:
+                raise PlanError(
+                    f"{name} is {size(missing)} short of memory for layers "
+                    f"{stage.start} to {stage.end - 1} at context {context}"
+                )
     setting = Setting(spec, hosts, wires, context)
-    return _explained(setting, stages, backend, None, ("the split asked for", *notes))
+    must_share(setting, stages)
+    return _explained(setting, stages, asked, None, ("the split asked for", *notes))
 
 
 def _explained(
-    setting: Setting,
-    stages: Sequence[Stage],
-    backend: Backend,
-    gap: float | None,
-    notes: Sequence[str],
-    obstacle: str = "",
+    setting: Setting, stages: Sequence[Stage], asked: Asked, gap: float | None, notes: Sequence[str]
 ) -> Plan:
     forecast = Pricing(setting).forecast(stages, gap)
+    carrier = backend.choose(stages, asked)
     return Plan(
         model=setting.spec.name,
         layers=setting.spec.layers,
         stages=tuple(stages),
         context=setting.context,
-        backend=backend,
-        why=(*reasons(setting, stages, forecast), *notes),
+        backend=carrier.backend,
+        why=(*reasons(setting, stages, forecast), *notes, carrier.why),
         forecast=forecast,
-        obstacle=obstacle,
     )

@@ -6,14 +6,13 @@ import re
 from collections.abc import Sequence
 from itertools import combinations, groupby
 
-from core.models.spec import ModelSpec
+from msgspec.structs import replace
+
+from core.models.spec import SHARERS, ModelSpec
 from core.plan import chips, memory
 from core.plan.chips import MEDIA, Medium, chip
 from core.plan.plan import Confidence, Host, PlanError, Wire
 from core.plan.problem import Caps, Device, LayerRun, Link, Model, Objective, Problem, Request
-
-NO_TENSOR = "tensor groups are not launchable with this version's workers"
-NO_HYBRID = "a pipeline of tensor groups needs a process group each, which MLX cannot split yet"
 
 
 class Setting:
@@ -44,8 +43,18 @@ class Setting:
                 objective=objective, context=self.context, prompt=self.prompt, chunk=memory.CHUNK
             ),
             constants=chips.CONSTANTS,
-            caps=caps,
+            caps=replace(caps, tp_sizes=self.sharers),
         )
+
+    @property
+    def sharers(self) -> tuple[int, ...]:
+        """Sizes of tensor groups that the model can be shared by."""
+        return tuple(size for size in SHARERS if size not in self.spec.unshared)
+
+    def among(self, names: Sequence[str]) -> Setting:
+        """The same with only these hosts."""
+        hosts = [self.hosts[name] for name in names]
+        return Setting(self.spec, hosts, self.wires, self.context, self.prompt)
 
     def _device(self, host: Host) -> Device:
         known = chip(host.chip, host.cores)

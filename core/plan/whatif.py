@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from core.models.spec import ModelSpec
 from core.plan.chips import MEDIA
-from core.plan.explain import Alternative
+from core.plan.explain import Alternative, as_stages, told
 from core.plan.memory import usable
 from core.plan.plan import Forecast, Host, PlanError, Stage, Wire
 from core.plan.setting import Setting, bits_per_weight
@@ -88,6 +88,7 @@ def compared(name: str, changed: Setting, forecast: Forecast) -> Alternative:
         solution = solve(changed.problem())
     except (NoPlan, PlanError):
         return Alternative(name=name, tps=None, gain=None, note="does not fit the memory")
-    split = ", ".join(f"{'+'.join(span.devices)} {span.end - span.start}" for span in solution.spans)
     tps = 1 / solution.value
-    return Alternative(name=name, tps=tps, gain=tps / forecast.decode_tps - 1, note=split)
+    return Alternative(
+        name=name, tps=tps, gain=tps / forecast.decode_tps - 1, note=told(as_stages(solution.spans))
+    )

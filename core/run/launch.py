@@ -1,4 +1,4 @@
-"""Launch a plan: a worker a stage, phase by phase with time limits, until nothing of it is left alive."""
+"""Launch a plan: a worker a device, phase by phase with time limits, until nothing of it is left alive."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from core.plan.check import Held, certify
 from core.plan.plan import Plan, PlanError
 from core.remote.machine import Machine
 from core.request import Prompt, Sampling
+from core.run.orders import orders
 from core.run.rank import Publish, Rank
 
 START_S = 60.0
@@ -48,8 +49,8 @@ class Run:
         self._stopping = False
         self._asked = 0
         self.ranks = [
-            Rank(self.id, rank, stage.device, machines[stage.device], publish)
-            for rank, stage in enumerate(plan.stages)
+            Rank(self.id, rank, post.device, machines[post.device], publish)
+            for rank, post in enumerate(plan.posts)
         ]
 
     async def start(self) -> None:
@@ -66,24 +67,9 @@ class Run:
 
     async def _bring_up(self) -> None:
         paths = await self._place()
-        orders = [
-            {
-                "rank": rank.rank,
-                "size": len(self.ranks),
-                "start": stage.start,
-                "end": stage.end,
-                "model": path,
-                "backend": self.plan.backend,
-                "context": self.plan.context,
-                # Where it listens for the rank before it; for the first one that is the last.
-                "address": rank.machine.seen_from(before.machine),
-            }
-            for rank, before, stage, path in zip(
-                self.ranks, (self.ranks[-1], *self.ranks), self.plan.stages, paths, strict=False
-            )
-        ]
+        told = orders(self.plan, [rank.machine for rank in self.ranks], paths)
         results = await asyncio.gather(
-            *(rank.start(order) for rank, order in zip(self.ranks, orders, strict=True)),
+            *(rank.start(order) for rank, order in zip(self.ranks, told, strict=True)),
             return_exceptions=True,
         )
         for rank, result in zip(self.ranks, results, strict=True):
@@ -99,9 +85,9 @@ class Run:
         limit = LOAD_S + LOAD_S_PER_GB * self._spec.weights / 1e9
         await self._reach("is ready", limit, lambda rank: rank.phase == "ready")
         held = [
-            Held(rank.rank, rank.device, rank.loaded.start, rank.loaded.end, rank.loaded.digest)
+            Held(rank.rank, rank.device, said.start, said.end, said.digest, said.part, said.parts)
             for rank in self.ranks
-            if rank.loaded
+            if (said := rank.loaded)
         ]
         try:
             certificate = certify(self.plan, held)
@@ -114,8 +100,8 @@ class Run:
         """Where each rank finds what its stage needs of the model; copied to where it is not."""
         results = await asyncio.gather(
             *(
-                place(rank.machine, self._spec, stage.start, stage.end, self._copying(rank))
-                for rank, stage in zip(self.ranks, self.plan.stages, strict=True)
+                place(rank.machine, self._spec, post.start, post.end, self._copying(rank))
+                for rank, post in zip(self.ranks, self.plan.posts, strict=True)
             ),
             return_exceptions=True,
         )

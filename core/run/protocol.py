@@ -47,6 +47,8 @@ class Loaded(Said, frozen=True):
     weights: int
     digest: str
     seconds: float
+    part: int = 0
+    parts: int = 1
     peak: int = 0
     blas: str = ""
     dequantised: bool = False

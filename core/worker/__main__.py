@@ -12,7 +12,6 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -27,6 +26,8 @@ from .control import Channel, ControlError, Stopped
 from .wire import Lost, Wire
 
 if TYPE_CHECKING:
+    import mlx.core as mx
+
     from .tensor import Place
 
 
@@ -61,7 +62,7 @@ def _run(channel: Channel) -> None:
     from .follower import Follower
     from .leader import Leader
     from .stage import Stage, on_gpu, working_set
-    from .tensor import Chain, First, Head, Member, Place
+    from .tensor import Chain, First, Head, Member, Place, shard
     from .tokens import Tokens
 
     start = channel.take("start")
@@ -89,13 +90,14 @@ def _run(channel: Channel) -> None:
         raise ControlError(f"groups of {groups} ranks, for {size}")
     place = Place(groups, rank)
     tensor = mode == "tensor" and size > 1
-    wire, divide = _connect(channel, start, place if tensor else None)
+    wire, group = _connect(channel, start, place if tensor else None)
 
     began = time.monotonic()
     channel.phase("load", 0, 1)
     first, last = int(start["start"]), int(start["end"])
     # Only if asked: tokens may differ from those of the packed weights where two are nearly as likely.
     memory = int(start.get("memory") or 0) if start.get("dequantise", "never") == "auto" else 0
+    divide = partial(shard, group=group) if group is not None else None
     stage = Stage(model, first, last, lambda done, total: channel.phase("load", done, total), memory, divide)
     if (stage.first, stage.last) != (place.first, place.last):
         raise ControlError(f"layers {first} to {last} are not for rank {rank} of {size}")
@@ -106,6 +108,8 @@ def _run(channel: Channel) -> None:
         end=last,
         weights=stage.weights,
         digest=stage.digest,
+        part=0 if group is None else group.rank(),
+        parts=1 if group is None else group.size(),
         seconds=round(time.monotonic() - began, 3),
         peak=mx.get_peak_memory(),
         blas=blas(),
@@ -131,18 +135,18 @@ def _run(channel: Channel) -> None:
 
 def _connect(
     channel: Channel, start: dict[str, Any], place: Place | None
-) -> tuple[Wire | None, Callable[[Any, dict[str, Any]], None] | None]:
+) -> tuple[Wire | None, mx.distributed.Group | None]:
     """Listen, learn where the others do, and join both neighbours; None for a rank alone.
 
-    `place` in a tensor plan: then also what leaves this rank's part of a model.
+    `place` in a tensor plan: then also the ranks that share this one's layers, if it has not all of them.
     """
     rank, size, address = int(start["rank"]), int(start["size"]), str(start["address"])
     channel.phase("connect", 0, 2)
     backend = start["backend"]
-    divide = None
+    group = None
     if place is not None:
         from .sockets import Listener, Sockets
-        from .tensor import join, shard
+        from .tensor import join
 
         if backend != "ring":
             raise ControlError(f"tensor plans need MLX's ring, not {backend!r}")
@@ -150,8 +154,7 @@ def _connect(
         channel.emit("listening", address=address, port=listener.port)
         peers, token = _peers(channel, size)
         wire: Wire | None = Sockets(listener, rank, peers, token)
-        group = join(wire, place, peers)
-        divide = partial(shard, group=group) if group is not None else None
+        group = join(wire, place, [str(one) for one in start["rings"]])
     elif backend == "ring":
         from .ring import Ring, free_port
 
@@ -169,7 +172,7 @@ def _connect(
     else:
         raise ControlError(f"no such backend: {backend!r}")
     channel.phase("connect", 2, 2)
-    return wire, divide
+    return wire, group
 
 
 def _peers(channel: Channel, size: int) -> tuple[list[tuple[str, int]], bytes]:

@@ -9,6 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+# fmt: off
+FAMILIES = frozenset(
+    (
+        "deepseek_v2", "deepseek_v3", "deepseek_v32", "deepseek_v41", "deepseek_v41_text", "exaone_moe",
+        "glm4_moe", "glm4_moe_lite", "glm_moe_dsa", "gpt_oss", "iquestcoder", "iquestloopcoder",
+        "joyai_llm_flash", "kimi_k2", "kimi_k25", "kimi_k3", "llama", "longcat_flash", "longcat_flash_ngram",
+        "minimax", "minimax_m2", "minimax_m3_vl", "ministral3", "mistral", "mistral4", "muse_spark",
+        "prism_hadamard_qwen35", "qwen2", "qwen3", "qwen3_5", "qwen3_5_moe", "qwen3_moe", "solar_open",
+        "step3p5", "xverse",
+    )
+)
+# fmt: on
+"""Values of `model_type` that mlx-lm 0.32.2 can divide: those whose model has a method `shard`."""
 HEADS = ("num_attention_heads", "linear_num_key_heads", "linear_num_value_heads", "n_head", "num_heads")
 WIDTHS = (
     "intermediate_size",
@@ -24,6 +37,8 @@ def refusal(config: Mapping[str, Any], size: int) -> str:
     """Why `size` ranks cannot share each layer, by what config.json says; "" if they can."""
     text = {**config, **(config.get("text_config") or {})}
     family = str(config.get("model_type"))
+    if family not in FAMILIES:
+        return f"{family}: mlx-lm cannot divide its layers among ranks"
     counts = {name: text.get(name) for name in (*HEADS, *WIDTHS)}
     if not text.get("kv_lora_rank"):  # latent attention has keys and values for all heads in one
         counts["num_key_value_heads"] = text.get("num_key_value_heads")

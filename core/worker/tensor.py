@@ -62,21 +62,24 @@ class Place:
         return self.rank == self.ranks[0]
 
 
-def join(wire: Wire, place: Place, peers: list[tuple[str, int]]) -> mx.distributed.Group | None:
-    """The ring of the rank's group, whose ports all ranks tell each other over the wire. Raises Lost."""
+def join(wire: Wire, place: Place, rings: list[str]) -> mx.distributed.Group | None:
+    """The ring of the rank's group, whose ports all ranks tell each other over the wire. Raises Lost.
+
+    `rings`: by rank, the address where the one before it in its group's ring finds it.
+    """
     rank = place.rank
-    ports = {rank: free_port(peers[rank][0])}
+    ports = {rank: free_port(rings[rank])}
     told = rank
-    for _ in range(len(peers) - 1):  # each passes on what it heard last, until all have been all around
+    for _ in range(len(rings) - 1):  # each passes on what it heard last, until all have been all around
         wire.send(Frame(Op.PORT, told, ports[told]))
         frame = wire.receive()
         if frame.op is not Op.PORT:
-            raise Lost((rank - 1) % len(peers), "left", f"a {frame.op.name} frame in place of its port")
+            raise Lost((rank - 1) % len(rings), "left", f"a {frame.op.name} frame in place of its port")
         told = frame.slot
         ports[told] = frame.number
     if len(place.ranks) == 1:
         return None
-    ring = [(peers[one][0], ports[one]) for one in place.ranks]
+    ring = [(rings[one], ports[one]) for one in place.ranks]
     return Ring(place.ranks.index(rank), ring).group
 
 

@@ -103,6 +103,8 @@ def test_a_cache_that_cannot_be_written(exo: CommandLine, tmp_path: Path) -> Non
         (("--on", "demo-a,demo-b"), ("--on", "--split")),
         (("--split", "3,3", "--on", "demo-a"), ("2 parts", "1 devices")),
         (("--split", "3,3", "--on", "demo-a,demo-a"), ("demo-a", "twice")),
+        (("--split", "3,3", "--mode", "tensor"), ("--on a+b",)),
+        (("--split", "3,3", "--on", "demo-a,demo-b+demo-a"), ("demo-a", "twice")),
         (("--demo-devices", "0"), ("--demo-devices", "0")),
         (("--context", "none"), ("--context", "none")),
         (("--max-tokens", "0"), ("--max-tokens", "0")),
@@ -125,6 +127,14 @@ def test_commands_that_are_none(typed, exo: CommandLine) -> None:
 
 def test_a_split_over_more_devices_than_there_are(exo: CommandLine, tiny) -> None:
     refused(exo.run("run", tiny("llama"), *DEMO, *ASK, "--split", "2,2,2"), 1, "3", "2 devices")
+
+
+def test_a_tensor_group_that_cannot_share_the_model(exo: CommandLine, tiny) -> None:
+    tensor = ("--mode", "tensor")
+    refused(exo.run("run", "demo", *DEMO, *ASK, *tensor), 1, "num_attention_heads 9", "3 devices could")
+    refused(exo.run("run", tiny("llama"), *DEMO, *ASK, *tensor, "--backend", "sockets"), 1, "MLX's ring")
+    split = ("--split", "6", "--on", "demo-a+demo-b")
+    refused(exo.run("run", tiny("llama_q4"), *DEMO, *ASK, *split), 1, "whole groups of 32 packed weights")
 
 
 def test_a_device_nobody_knows(exo: CommandLine, tiny) -> None:

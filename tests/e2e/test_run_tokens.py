@@ -42,6 +42,29 @@ def test_tokens_are_those_of_one_process(model, split, backend, exo, directory, 
     _every_layer_is_held_once(said, layers)
 
 
+def test_a_tensor_group_says_what_one_process_says(exo, directory, alone) -> None:
+    said = _run(exo, "llama", directory("llama"), "--demo-devices", 2, "--mode", "tensor")
+    assert said["tokens"] == alone("llama")
+    assert (said["split"], said["backend"]) == ([6], "ring")
+    _figures_are_whole(said)
+    _held_in_shares(said, [("demo-a", 0, 6, 0, 2), ("demo-b", 0, 6, 1, 2)])
+
+
+def test_a_pipeline_of_groups_says_what_one_process_says(exo, directory, alone) -> None:
+    asked = ("--demo-devices", 3, "--split", "2,4", "--on", "demo-c,demo-b+demo-a")
+    said = _run(exo, "qwen3_moe", directory("qwen3_moe"), *asked)
+    assert said["tokens"] == alone("qwen3_moe")
+    assert (said["split"], said["backend"]) == ([2, 4], "ring")
+    _figures_are_whole(said)
+    _held_in_shares(said, [("demo-c", 0, 2, 0, 1), ("demo-b", 2, 6, 0, 2), ("demo-a", 2, 6, 1, 2)])
+
+
+def _held_in_shares(said: dict, posts: list[tuple]) -> None:
+    fields = ("device", "start", "end", "part", "parts")
+    for reported in (said["ranks"], said["certificate"]["held"]):
+        assert [tuple(rank[field] for field in fields) for rank in reported] == posts
+
+
 def test_on_names_the_devices_in_order(exo, directory, alone) -> None:
     names = ["demo-c", "demo-a"]
     said = _run(
@@ -72,7 +95,7 @@ def _figures_are_whole(said: dict) -> None:
         assert rank["compute_s"] > 0
         assert rank["wait_s"] >= 0
         assert rank["steps"] >= len(said["tokens"])
-    if len(said["ranks"]) > 1:
+    if len(said["split"]) > 1:
         assert all(rank["wait_s"] > 0 for rank in said["ranks"])
 
 

@@ -117,13 +117,47 @@ def test_the_solver_and_the_footprint_agree_on_memory() -> None:
         assert spare == pytest.approx(taken.free, abs=2)
 
 
-def test_tensor_plans_are_computed_but_not_launchable() -> None:
+def test_a_tensor_group_is_made_of_devices_that_can_share_the_model() -> None:
     divisible = replace(SPEC, heads=8, kv_heads=2)
     plan = propose(divisible, hosts(2, 2), cables("h0", "h1"), 1024, mode="tensor")
     assert plan.stages[0].devices == ("h0", "h1")
-    assert plan.obstacle
-    with pytest.raises(PlanError, match="9 attention heads do not divide by 2"):
+    assert (plan.groups, plan.backend, plan.obstacle) == ((2,), "ring", "")
+    with pytest.raises(PlanError, match="9 attention heads do not divide by 2; 3 devices could"):
         propose(SPEC, hosts(2, 2), cables("h0", "h1"), 1024, mode="tensor")
+    strange = replace(divisible, unshared=dict.fromkeys(range(2, 9), "toy: mlx-lm cannot divide its layers"))
+    with pytest.raises(PlanError, match="no tensor group is legal: toy: mlx-lm cannot divide its layers"):
+        propose(strange, hosts(2, 2), cables("h0", "h1"), 1024, mode="tensor")
+    with pytest.raises(PlanError, match=r"h0\+h1 cannot be a tensor group: toy: mlx-lm"):
+        split(strange, hosts(2, 2), [30], 1024, groups=[2])
+
+
+def test_tensor_groups_are_taken_unasked_only_over_rdma() -> None:
+    divisible = replace(SPEC, heads=8, kv_heads=2)
+    for kind, sizes in (("thunderbolt", (1,)), ("rdma", (2,))):
+        joined = [Wire(a="h0", b="h1", kind=kind, rtt_us=12)]
+        plan = propose(divisible, hosts(2, 2), joined, 1024)
+        assert plan.groups == sizes, kind
+        assert propose(divisible, hosts(2, 2), joined, 1024, mode="pipeline").groups == (1,)
+
+
+def test_a_split_may_name_groups() -> None:
+    divisible = replace(SPEC, heads=8, kv_heads=2)
+    plan = split(divisible, hosts(2, 2, 2), [20, 10], 1024, groups=[2, 1], wires=cables("h0", "h1", "h2"))
+    assert [(post.device, post.stage, post.start, post.end, post.part) for post in plan.posts] == [
+        ("h0", 0, 0, 20, 0),
+        ("h1", 0, 0, 20, 1),
+        ("h2", 1, 20, 30, 0),
+    ]
+    with pytest.raises(PlanError, match="a tensor group meets in MLX's ring"):
+        split(divisible, hosts(2, 2, 2), [20, 10], 1024, groups=[2, 1], asked="sockets")
+    held = [Held(i, p.device, p.start, p.end, "aa", p.part, p.parts) for i, p in enumerate(plan.posts)]
+    assert certify(plan, held).layers == 30
+    with pytest.raises(PlanError, match="rank 1 on h1 holds part 1 of 2 of its layers, planned was part 2"):
+        certify(plan, [held[0], replace(held[1], part=0), held[2]])
+    with pytest.raises(PlanError, match="rank 1 on h1 holds the whole of its layers, planned was part 2"):
+        certify(plan, [held[0], replace(held[1], part=0, parts=1), held[2]])
+    with pytest.raises(PlanError, match="rank 2 on h2 has not said"):
+        certify(plan, held[:2])
 
 
 def test_a_split_that_does_not_add_up_says_so() -> None:

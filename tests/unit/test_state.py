@@ -56,6 +56,22 @@ def test_a_failed_probe_leaves_a_gap_in_the_latency() -> None:
     assert link.failure == "refused"
 
 
+def test_every_member_of_a_tensor_group_is_a_rank() -> None:
+    grouped = Plan(
+        model="toy",
+        layers=4,
+        stages=(Stage("a", 0, 3, ("b",)), Stage("c", 3, 4)),
+        context=128,
+        backend="ring",
+    )
+    beat = ev.RankBeat(t=2, run="r", rank=2, state="idle", age=0, step=1, active=5, peak=6, cache=0)
+    run = fold(ev.RunStarted(t=1, run="r", plan=grouped), beat).run
+    assert run is not None
+    where = [(rank.device, rank.stage, rank.start, rank.end, rank.part, rank.parts) for rank in run.ranks]
+    assert where == [("a", 0, 0, 3, 0, 2), ("b", 0, 0, 3, 1, 2), ("c", 1, 3, 4, 0, 1)]
+    assert [rank.beat is not None for rank in run.ranks] == [False, False, True]
+
+
 def test_ranks_of_another_run_are_ignored() -> None:
     state = fold(
         ev.RunStarted(t=1, run="one", plan=PLAN), ev.RankPhased(t=2, run="two", rank=0, phase="load")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
+import pkgutil
 import signal
 from typing import Any
 
+import mlx_lm.models
+import mlx_lm.utils
 import pytest
 
+from core.worker.divide import FAMILIES as FAMILIES_DIVIDED
 from core.worker.divide import refusal
 from tests import families
 from tests.tiny_models import CONFIGS
@@ -40,7 +45,7 @@ COUNTS = [40, 12, 24, 16]
 
 def _sharing(ranks, size: int, layers: int = 6):
     ranks.split, ranks.backend = [layers] * size, "ring"
-    ranks.extra = {"mode": "tensor", "start": 0, "end": layers}
+    ranks.extra = {"mode": "tensor", "start": 0, "end": layers, "rings": ["127.0.0.1"] * size}
     return ranks
 
 
@@ -105,7 +110,7 @@ async def test_each_holds_a_part_and_never_the_whole(cluster) -> None:
 async def test_a_pipeline_of_groups(name, groups, layers, cluster, alone) -> None:
     ranks = cluster(name, [])
     ranks.split, ranks.backend = [0] * sum(groups), "ring"
-    ranks.extra = {"mode": "tensor", "groups": groups}
+    ranks.extra = {"mode": "tensor", "groups": groups, "rings": ["127.0.0.1"] * sum(groups)}
     at = 0
     for count, held in zip(groups, layers, strict=True):
         ranks.each += [{"start": at, "end": at + held}] * count
@@ -179,3 +184,14 @@ def test_divisibility_is_known_before_anything_is_loaded(
 ) -> None:
     said = refusal(CONFIGS["qwen3"] | change, size)
     assert (reason in said) if reason else said == ""
+
+
+def test_the_families_that_can_be_divided_are_those_mlx_lm_divides() -> None:
+    known = set(mlx_lm.utils.MODEL_REMAPPING)
+    known |= {module.name for module in pkgutil.iter_modules(mlx_lm.models.__path__)} - {"olmo"}  # exits
+    able = set()
+    for name in known:
+        module = importlib.import_module(f"mlx_lm.models.{mlx_lm.utils.MODEL_REMAPPING.get(name, name)}")
+        if hasattr(getattr(module, "Model", None), "shard"):
+            able.add(name)
+    assert able == FAMILIES_DIVIDED

@@ -32,7 +32,7 @@ def in_order(state: ClusterState) -> list[Device]:
     """Devices as the plan has them, rank by rank, then the others by name."""
     run = state.run if state.run and state.run.live else None
     plan = run.plan if run else state.plan
-    ranks = {stage.device: rank for rank, stage in enumerate(plan.stages)} if plan else {}
+    ranks = {post.device: rank for rank, post in enumerate(plan.posts)} if plan else {}
     last = len(ranks)
     return sorted(state.devices.values(), key=lambda d: (ranks.get(d.id, last), d.name, d.id))
 

@@ -59,7 +59,7 @@ def _labels(state: ClusterState, plan: Plan, width: int) -> Content:
     for index, stage in enumerate(plan.stages):
         end = width if index == len(plan.stages) - 1 else at[stage.end]
         room = end - at[stage.start]
-        name = device_name(state, stage.device)
+        name = "+".join(device_name(state, device) for device in stage.devices)
         span = f"{stage.start}–{stage.end - 1}"
         label = f"{name} {span}" if len(name) + len(span) < room else name
         parts.append((fit(label, max(0, room - 1)) + " " if room else "", f"bold {series_style(index)}"))
@@ -70,7 +70,8 @@ def _cells(plan: Plan, ranks: Sequence[Rank], width: int) -> Content:
     at = edges(plan.layers, width)
     parts: list[Cell] = []
     for index, stage in enumerate(plan.stages):
-        held = _held(ranks[index], stage.layers) if ranks else stage.layers
+        # Members of a tensor group load the same layers side by side: the slowest one counts.
+        held = min((_held(r, stage.layers) for r in ranks if r.stage == index), default=stage.layers)
         text = "".join(
             _cell(at[layer + 1] - at[layer], layer - stage.start < held)
             for layer in range(stage.start, stage.end)

@@ -82,15 +82,20 @@ def _rank(state: ClusterState, rank: Rank, timed: ev.RankTimed | None) -> list[C
         share = timed.compute_s / (timed.compute_s + timed.wait_s)
         spent = f"{share:.0%}/{1 - share:.0%}"
     return [
-        (f"{rank.rank}", f"bold {series_style(rank.rank)}"),
+        (f"{rank.rank}", f"bold {series_style(rank.stage)}"),
         (device_name(state, rank.device), "bold"),
-        (f"{rank.start}–{rank.end - 1}", ""),
+        (_layers(rank), ""),
         phase_word(rank),
         (f"{rank.hello.pid}" if rank.hello else "", "$muted"),
         (memory, ""),
         (spent, ""),
         (_exit(rank.exit) if rank.exit else "", "$text-error"),
     ]
+
+
+def _layers(rank: Rank) -> str:
+    span = f"{rank.start}–{rank.end - 1}"
+    return span if rank.parts == 1 else f"{span} part {rank.part + 1}/{rank.parts}"
 
 
 def _exit(gone: ev.RankExited) -> str:
