@@ -90,7 +90,7 @@ class Planner:
         self._learnt.add(name)
         done = request.done
         timings = {
-            rank: Timing(
+            run.ranks[rank].stage: Timing(
                 busy_s=timed.compute_s,
                 steps=timed.steps,
                 prompt=max(0, done.prompt_tokens - done.reused_tokens),
@@ -128,7 +128,7 @@ class Planner:
         except (PlanError, KeyError):
             return
         if faster > WORTH:
-            split = "/".join(f"{stage.device} {stage.layers}" for stage in plan.stages)
+            split = "/".join(f"{'+'.join(stage.devices)} {stage.layers}" for stage in plan.stages)
             self._say(
                 "plan", f"by these measurements {split} would be {faster:.0%} faster; relaunch to take it"
             )
