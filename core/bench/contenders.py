@@ -73,9 +73,11 @@ class Contenders:
             raise PlanError(f"{', '.join(missing)} is not ready")
         return self._on(names, one.split)
 
-    def _on(self, names: Sequence[str], counts: Sequence[int]) -> Plan:
-        hosts = [self._hosts[name] for name in names]
-        return split(self._spec, hosts, counts, self._context, wires=self._wires, backend=self._backend)
+    def _on(self, names: Sequence[str], counts: Sequence[int], groups: Sequence[int] = ()) -> Plan:
+        hosts, wires = [self._hosts[name] for name in names], self._wires
+        return split(
+            self._spec, hosts, counts, self._context, groups=groups, wires=wires, asked=self._backend
+        )
 
     def _split(self, stages: Sequence[Stage]) -> Plan:
         return self._on([stage.device for stage in stages], [stage.layers for stage in stages])
@@ -86,9 +88,7 @@ class Contenders:
         reason = "no device is ready"
         for name in self._hosts:
             try:
-                plans.append(
-                    propose(self._spec, [self._hosts[name]], [], self._context, backend=self._backend)
-                )
+                plans.append(propose(self._spec, [self._hosts[name]], [], self._context, asked=self._backend))
             except PlanError as error:
                 reason = str(error)
         if not plans:
@@ -97,8 +97,8 @@ class Contenders:
 
     def _neighbours(self) -> Iterator[Contender]:
         """The planner's split with a sixteenth of the layers moved from one stage to the next, either way."""
-        stages = self._auto.stages
-        names, counts = [stage.device for stage in stages], list(self._auto.split)
+        names, counts = ["+".join(stage.devices) for stage in self._auto.stages], list(self._auto.split)
+        devices, groups = [post.device for post in self._auto.posts], self._auto.groups
         step = max(1, self._spec.layers // 16)
         for i in range(len(counts) - 1):
             for giver, taker in ((i, i + 1), (i + 1, i)):
@@ -108,6 +108,6 @@ class Contenders:
                     moved[taker] += step
                     name = f"{names[giver]}→{names[taker]} {step}"
                     try:
-                        yield name, self._on(names, moved)
+                        yield name, self._on(devices, moved, groups)
                     except PlanError as error:
                         self.left_out.append(f"{name}: {error}")
