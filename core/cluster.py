@@ -26,6 +26,7 @@ from core.peers.diagnose import interfaces, why_empty
 from core.peers.mdns import Browser
 from core.plan.plan import Plan
 from core.planner import Planner
+from core.probe.message import Read
 from core.rehearsal.rehearsal import Rehearsal
 from core.remote.connection import Target
 from core.remote.door import Door
@@ -151,6 +152,11 @@ class Cluster:
     def _knock(self, name: str, target: Target, peer: str = "") -> None:
         door = self._doors[name] = Door(name, target, self._keys, self.bus.publish)
         self._enlist(Member(name, target.host, self.bus.publish, door.open, peer))
+
+    @property
+    def reads(self) -> dict[str, tuple[Read, ...]]:
+        """What each device's sources said last, word for word."""
+        return {name: member.readings.raw for name, member in self._members.items()}
 
     def _enlist(self, member: Member) -> None:
         self._members[member.name] = member

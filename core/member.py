@@ -34,6 +34,10 @@ Publish = Callable[[ev.AnyEvent], None]
 Reach = Callable[[], Awaitable[Machine]]
 
 
+class _NoPython(Exception):
+    """The interpreter that runs the agent is not there."""
+
+
 class Member:
     """A device by name. `run` keeps it in the cluster until cancelled."""
 
@@ -49,6 +53,9 @@ class Member:
         self._publish = publish
         self._reach = reach
         self._peer = peer
+        self._detail = ""
+        """What is to be said of it while it is ready."""
+        self._gaps: dict[str, str] = {}
         self._agent: Process | None = None
         self._listens = asyncio.Event()
         """Not set while an order to listen is unanswered."""
@@ -65,6 +72,7 @@ class Member:
             try:
                 self.machine = await self._reach()
                 self._address = self.machine.address
+                self._detail = ""
                 failures = 0
                 reason = await self._attend(self.machine)
             except (Refused, HostKeyChanged) as error:
@@ -120,9 +128,19 @@ class Member:
 
     async def _attend(self, machine: Machine) -> str:
         """Run the agent until it or the machine is gone; returns why."""
-        argv = [machine.python, "-I", "-S", "-u", "-c", frame.BOOT]
+        try:
+            argv = [machine.python, "-I", "-S", "-u", "-c", frame.BOOT]
+            return await self._follow(machine, argv, frame.agent())
+        except _NoPython:
+            self._detail = f"there is no {machine.python}; name one with `python` in config.toml"
+        try:
+            return await self._follow(machine, ["sh", "-c", frame.shell_agent()], b"")
+        except _NoPython:
+            raise Refused(self._detail) from None
+
+    async def _follow(self, machine: Machine, argv: list[str], program: bytes) -> str:
         self._agent = agent = await machine.start(argv)
-        agent.write(frame.agent())
+        agent.write(program)
         self._order(op="listen", addresses=[machine.address], token=self.token)
         gone = asyncio.create_task(machine.gone())
         complaints = asyncio.create_task(_last_line(agent))
@@ -134,9 +152,7 @@ class Member:
                 return gone.result()
             ended = await agent.wait()
             if ended.code == NOT_FOUND:
-                raise Refused(
-                    f"there is no {machine.python} on {self.name}; name one with `python` in config.toml"
-                )
+                raise _NoPython
             return f"the agent ended ({ended.signal or ended.code}) {await complaints}".strip()
         finally:
             for task in (gone, complaints, listening, beating):
@@ -168,8 +184,9 @@ class Member:
             case message.Sample():
                 sample = self.readings.gauged(parse.sample(said, self.name, time.time()))
                 if said.seq == 0:
-                    self._seen("ready")
+                    self._seen("ready", self._detail)
                 self._publish(sample)
+                self._own_up()
             case message.Listening():
                 self.ports = dict(said.ports)
                 self._listens.set()
@@ -182,17 +199,22 @@ class Member:
 
     def _note(self, read: message.Read) -> None:
         """Publish what follows from a source's new words, where it is anything new."""
-        now, gaps = time.time(), dict(self.readings.gaps)
+        now = time.time()
         self.readings.take(read, now)
         wiring = self.readings.wiring() if read.name in WIRING else self.wiring
         kept = self.readings.keeping(self.name, now) if read.name in KEEPING else None
-        if self.readings.gaps != gaps:
-            self._publish(ev.DeviceGaps(t=now, device=self.name, gaps=dict(self.readings.gaps)))
+        self._own_up()
         if wiring is not None and wiring != self.wiring:
             self.wiring = wiring
             self._publish(ev.DeviceWired(t=now, device=self.name, wiring=wiring))
         if kept is not None:
             self._publish(kept)
+
+    def _own_up(self) -> None:
+        """Publish what is not known, where that is something else than before."""
+        if self.readings.gaps != self._gaps:
+            self._gaps = dict(self.readings.gaps)
+            self._publish(ev.DeviceGaps(t=time.time(), device=self.name, gaps=self._gaps))
 
     def _order(self, **order: object) -> None:
         if self._agent is not None:

@@ -183,6 +183,19 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("file", type=Path)
     replay.add_argument("--speed", type=float, default=1.0)
 
+    doctor = add("doctor", "tui.doctor:doctor", "what is wrong, why, and the command that mends it")
+    doctor.add_argument(
+        "hosts", metavar="HOST", nargs="*", help="these devices only; others than configured too"
+    )
+    doctor.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
+    doctor.add_argument(
+        "--collect",
+        type=Path,
+        metavar="FILE",
+        help="write what devices print, without names, for a bug report",
+    )
+    doctor.add_argument("--json", action="store_true")
+
     info = add("info", "tui.headless:info", "versions and paths")
     info.add_argument("--json", action="store_true")
     return parser

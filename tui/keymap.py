@@ -50,6 +50,7 @@ CONSOLE = (
         "shift+tab", "cycle(-1)", "Previous pane", show=False, tooltip="Previous pane", id="pane.previous"
     ),
     Binding("p", "card", "Plan", tooltip="The plan card: forecast, memory, and what was weighed", id="card"),
+    Binding("D", "doctor", "Doctor", show=False, tooltip="What is wrong, and what to type", id="doctor"),
     Binding("l", "launch", "Launch", tooltip="Launch the plan", id="launch"),
     Binding("x", "stop", "Stop run", tooltip="Stop the run and its workers", id="stop"),
     Binding("i", "compose_prompt", "Ask", tooltip="Write a prompt", id="compose"),
@@ -130,6 +131,12 @@ COMPOSER = (
 
 DIALOG = (Binding("escape,q,enter", "dismiss", "Close", tooltip="Close", id="close"),)
 HELP = (Binding("question_mark,f1", "dismiss", "Close", tooltip="Close", id="help.close"),)
+DOCTOR = (
+    Binding("down,j", "choose(1)", "Next", show=False, tooltip="The next finding", id="doctor.next"),
+    Binding("up,k", "choose(-1)", "Previous", show=False, tooltip="The one before", id="doctor.previous"),
+    Binding("c,enter", "copy", "Copy", tooltip="Copy its commands", id="doctor.copy"),
+    Binding("escape,q,D", "dismiss", "Close", tooltip="Close", id="doctor.close"),
+)
 PLAN = (Binding("p", "dismiss", "Close", tooltip="Close", id="card.close"),)
 
 LINE = (
@@ -158,7 +165,7 @@ TRUST = (
 )
 
 BESIDE = {name: ("CONSOLE", "APP") for name in ("PLAYBACK", "CLUSTER", "FILTER", "SCROLL")} | dict.fromkeys(
-    ("DIALOG", "HELP", "PLAN", "LINE", "THEMES", "QUESTION", "TRUST", "COMPOSER", "FILTER_BAR"), ()
+    ("DIALOG", "DOCTOR", "HELP", "PLAN", "LINE", "THEMES", "QUESTION", "TRUST", "COMPOSER", "FILTER_BAR"), ()
 )
 """Whose keys work at the same time as those of a tuple: APP's, where nothing else is said."""
 

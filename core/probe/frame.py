@@ -33,3 +33,8 @@ def framed(source: bytes) -> bytes:
 def agent() -> bytes:
     """The agent, framed."""
     return framed(Path(__file__).with_name("agent.py").read_bytes())
+
+
+def shell_agent() -> str:
+    """The agent for a device without Python, as the argument of `sh -c`."""
+    return Path(__file__).with_name("agent.sh").read_text()

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 FRESH = 10.0
 """Seconds after which a gauge that moves by the second is not worth showing any more."""
+UNREAD = "it has not been read yet"
 SHARED = "devices of a rehearsal share this computer's"
 WIRING = {
     "ifconfig", "hardware_ports", "sysfs_net", "ip_addr", "routes", "thunderbolt", "sysfs_thunderbolt",
@@ -82,7 +83,11 @@ class Readings:
 
     def _rdma_ports(self) -> tuple[RdmaPort, ...] | None:
         read = self._last.get("ibv_devinfo")
-        if read is not None and read.code and "No IB devices" in read.problem:
+        # Linux computers without RDMA cards have no such program.
+        none = read is not None and (
+            "No IB devices" in read.problem if read.code else not self._mac and read.code is None
+        )
+        if none:
             self.gaps.pop("RDMA ports", None)
             return ()
         return self._get("RDMA ports", "ibv_devinfo", rdma.ports, None)
@@ -133,7 +138,7 @@ class Readings:
         """What a source says; where it says nothing of use, `otherwise`, and the reason among the gaps."""
         read = self._last.get(name)
         if read is None:
-            self.gaps[what] = SHARED if self._shared else "it has not been read yet"
+            self.gaps[what] = SHARED if self._shared else UNREAD
             return otherwise
         if read.text is None or read.code:
             self.gaps[what] = clean_line(read.problem) or f"{name} failed ({read.code})"

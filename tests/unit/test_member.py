@@ -13,7 +13,9 @@ import pytest
 
 from core import events as ev
 from core.bus import Bus
+from core.circumstances import hosts, standing
 from core.member import Member
+from core.probe import frame
 from core.remote.connection import Unreachable
 from core.remote.door import Refused
 from core.remote.hostkeys import HostKeyChanged
@@ -159,3 +161,49 @@ async def test_a_link_to_where_nobody_can_listen_fails_with_the_reason(
         async with asyncio.timeout(LIMIT):
             await a.probe(b)
     assert bus.state.links["a→b"].failure == "b cannot listen on 192.0.2.1"
+
+
+def bare(tmp_path: Path) -> LocalMachine:
+    """A machine whose Python is not there, as a shell says it."""
+    missing = tmp_path / "python"
+    missing.write_text("#!/bin/sh\nexit 127\n")
+    missing.chmod(0o755)
+    return LocalMachine(str(missing), tmp_path)
+
+
+async def test_a_device_without_python_is_sampled_by_a_shell_and_left_out_of_plans(
+    bus: Bus, tmp_path: Path
+) -> None:
+    before = agents()
+    async with running(bus, Member("here", "?", bus.publish, reaching(bare(tmp_path)))):
+        state = await until(
+            bus,
+            lambda state: any(
+                d.sample and d.wiring and d.wiring.at("127.0.0.1") for d in state.devices.values()
+            ),
+        )
+        device = state.devices["here"]
+        assert (device.status, device.detail) == (
+            "ready",
+            f"there is no {tmp_path}/python; name one with `python` in config.toml",
+        )
+        assert device.facts is not None and device.facts.python == "" and device.facts.cores >= 1
+        assert device.sample is not None and 0 < device.sample.memory_used < device.sample.memory_limit
+        assert hosts(state) == [] and standing(state) == {"here": "has no Python to run a rank with"}
+    assert agents() == before
+
+
+async def test_the_shell_that_samples_ends_with_its_lease_and_with_its_input(tmp_path: Path) -> None:
+    script = frame.shell_agent().replace("left=15\n", "left=2\n", 1)
+    for stays, code in ((True, 3), (False, -15)):
+        shell = await asyncio.create_subprocess_exec(
+            "sh", "-c", script, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        assert shell.stdin and shell.stdout
+        async with asyncio.timeout(LIMIT):
+            await shell.stdout.readline()
+            if not stays:
+                shell.stdin.close()
+            while await shell.stdout.read(4096):
+                pass
+            assert await shell.wait() == code

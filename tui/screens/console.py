@@ -17,6 +17,7 @@ from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
 from tui.notices import notices
+from tui.screens.doctor import DoctorScreen
 from tui.screens.plan import PlanScreen
 from tui.screens.trust import TrustScreen
 from tui.widgets import plot
@@ -217,6 +218,10 @@ class ConsoleScreen(Screen[None]):
             self.notify(f"No plan yet: {why}", severity="warning", markup=False)
         else:
             app_of(self).push_screen(PlanScreen(state, plan))
+
+    def action_doctor(self) -> None:
+        """Show what is wrong, and what to type."""
+        app_of(self).push_screen(DoctorScreen(self.desk))
 
     def action_launch(self) -> None:
         """Launch the plan."""

@@ -132,7 +132,7 @@ def _device(device: Device, now: float, chosen: bool) -> list[Cell]:
 def _note(state: ClusterState, device: Device) -> str:
     if device.id in state.questions:
         return "its host key is new: press enter to compare and answer"
-    return "" if device.status == "ready" else device.detail
+    return device.detail
 
 
 def _peer(peer: ev.PeerSeen, chosen: bool) -> list[Cell]:

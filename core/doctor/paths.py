@@ -1,0 +1,81 @@
+"""What is wrong with the way two devices talk, and with what runs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.complaints import explain
+from core.doctor.finding import Finding, Severity
+from core.state import ClusterState, Link, Rank
+
+_SLOW = {"wifi": "Wi-Fi", "vpn": "a VPN"}
+UNREACHABLE = "No route to host"
+"""errno 65 on a Mac: what Local Network privacy answers with (Apple TN3179)."""
+
+
+def findings(state: ClusterState) -> Iterator[Finding]:
+    """Of every link that was measured, and of the ranks of the last run."""
+    for link in state.links.values():
+        if link.failure:
+            yield _failed(state, link)
+        elif link.last is not None and (slow := _SLOW.get(link.last.kind)):
+            yield from _detour(state, link, slow)
+    if state.run is not None:
+        for rank in state.run.ranks:
+            yield from _rank(rank)
+
+
+def _failed(state: ClusterState, link: Link) -> Finding:
+    back = state.links.get(f"{link.target}→{link.source}")
+    todo = ""
+    if UNREACHABLE in link.failure:
+        todo = (
+            "macOS answers so where Local Network privacy forbids it; start exo-tui from Terminal or over "
+            "ssh, outside of a tmux that was started elsewhere"
+        )
+        if back is not None and not back.failure:
+            todo = f"the way back works, so {link.target} is up: {todo}"
+    return Finding(
+        level="error",
+        devices=(link.source, link.target),
+        where=f"{link.source} → {link.target}",
+        what="no answer",
+        why=link.failure,
+        todo=todo or "check the firewalls of both, and that they are in one network",
+    )
+
+
+def _detour(state: ClusterState, link: Link, slow: str) -> Iterator[Finding]:
+    """Over the air or a tunnel; that there is a cable makes it worse."""
+    cable = next((c for c in state.cables if c.between(link.source, link.target) and c.mutual), None)
+    level: Severity = "error" if cable is not None else "warning"
+    todo = "join them by Ethernet or Thunderbolt; a run waits for this link at every token"
+    if cable is not None:
+        todo = (
+            "give both ends of the cable an address, or name the device by its address there in config.toml"
+        )
+    yield Finding(
+        level=level,
+        devices=(link.source, link.target),
+        where=f"{link.source} → {link.target}",
+        what=f"they talk over {slow}" + (", though a Thunderbolt cable joins them" if cable else ""),
+        why=f"{link.last.address} is reached that way" if link.last else "",
+        todo=todo,
+    )
+
+
+def _rank(rank: Rank) -> Iterator[Finding]:
+    """What a rank that failed complained of last."""
+    if rank.exit is None or rank.exit.code == 0:
+        return
+    for line in reversed(rank.log):
+        if known := explain(line):
+            yield Finding(
+                level="error",
+                devices=(rank.device,),
+                where=f"rank {rank.rank} on {rank.device}",
+                what=known.cause,
+                why=line,
+                todo=known.remedy,
+            )
+            return
