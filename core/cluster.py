@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from core import events as ev
+from core.bench.session import Benches
+from core.bench.suite import Suite
 from core.bus import Bus
 from core.cabling import Cabling
 from core.config import THIS_MACHINE, Config, DeviceEntry
@@ -34,6 +36,7 @@ from core.remote.machine import LocalMachine, Machine
 from core.request import NotTaken, Prompt, QueueFull, Sampling, Source
 from core.run.launch import LaunchError, Run
 from core.session.record import Recorder
+from core.session.recordings import Recordings
 from core.shelf import Shelf
 from core.survey import survey
 from core.text import clean, clean_line
@@ -71,7 +74,8 @@ class Cluster:
         self._spec = spec
         self.conversations = Archive(bus, conversations, sampling or Sampling())
         self._rehearsal = rehearsal
-        self._recorder = recorder
+        self._recordings = Recordings(bus, recorder)
+        self._benches = Benches(self)
         self._keys = rehearsal.keys if rehearsal else config.host_keys
         self._browser = Browser(
             self._heard,
@@ -103,6 +107,7 @@ class Cluster:
     async def start(self) -> None:
         """Browse, connect to the configured devices, measure. Raises RehearsalError."""
         self.bus.subscribe(self._consider)
+        self._recordings.announce()
         self._spawn(self._tick())
         if self._spec is not None:
             self.bus.publish(ev.ModelChosen(t=time.time(), spec=self._spec))
@@ -309,6 +314,32 @@ class Cluster:
         if active is not None and self.run is not None:
             self.withdraw(active.id)
 
+    # Recordings and suites
+
+    def record(self) -> None:
+        if self._recordings.active:
+            self._recordings.end()
+        else:
+            self._recordings.begin("session")
+
+    def bench(self, suite: Suite) -> None:
+        self._spawn(self._bench(suite))
+
+    async def _bench(self, suite: Suite) -> None:
+        own = not self._recordings.active
+        self._recordings.begin(f"bench-{suite.name}")
+        try:
+            await self._benches.run(suite)
+        finally:
+            if own:
+                self._recordings.end()
+
+    def pause_bench(self, paused: bool) -> None:
+        self._benches.pause(paused)
+
+    def abort_bench(self) -> None:
+        self._benches.abort()
+
     # Faults
 
     def inject(self, kind: FaultKind, device: str) -> None:
@@ -319,6 +350,8 @@ class Cluster:
 
     async def close(self) -> None:
         """Stop everything that was started; returns when nothing is left alive."""
+        # First: it would launch its next plan when it finds the run ended.
+        await self._benches.close()
         if self._launching is not None and not self._launching.done() and self.run is None:
             self._launching.cancel()
         if self.run is not None:
@@ -333,8 +366,7 @@ class Cluster:
         await self.conversations.close()
         if self._rehearsal is not None:
             await self._rehearsal.close()
-        if self._recorder is not None:
-            self._recorder.close()
+        self._recordings.close()
 
     async def _tick(self) -> None:
         while True:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from core.bench.suite import Suite
 from core.conversations.manner import Manner
 from core.conversations.summary import Summary
 from core.plan.plan import Plan
+from core.session.marks import Mark
 from core.shelf import Shelf
 from core.state import ClusterState
 
@@ -102,6 +104,22 @@ class Intents(Protocol):
         """Take a peer into the cluster: connect to it, which may raise the trust question."""
         ...
 
+    def record(self) -> None:
+        """Record from here on into a new file among the sessions, or end the recording."""
+        ...
+
+    def bench(self, suite: Suite) -> None:
+        """Measure a suite, recorded; a recording is begun where none is being written."""
+        ...
+
+    def pause_bench(self, paused: bool) -> None:
+        """Hold back the suite's next trial, or go on."""
+        ...
+
+    def abort_bench(self) -> None:
+        """End the suite; what was measured stays."""
+        ...
+
     def inject(self, kind: FaultKind, device: str) -> None:
         """Break something on purpose, in a rehearsal."""
         ...
@@ -147,8 +165,21 @@ class Playback(Protocol):
         """Advance until cancelled."""
         ...
 
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """Moments to jump to, in order."""
+        ...
+
     def toggle(self) -> None:
         """Pause or go on."""
+        ...
+
+    def seek(self, elapsed: float) -> None:
+        """Move to so many seconds from the start; playing goes on from there."""
+        ...
+
+    def jump(self, step: int) -> Mark | None:
+        """Move to the next mark, or with -1 to the one before; None where there is none."""
         ...
 
     def step(self, events: int) -> None:
@@ -175,10 +206,21 @@ def why_not_launch(state: ClusterState) -> str | None:
     return None
 
 
+def why_not_bench(state: ClusterState) -> str | None:
+    """The reason a suite cannot be measured now, None when it can."""
+    if state.bench is not None and state.bench.live:
+        return f"suite {state.bench.suite.name} is being measured"
+    if state.open:
+        return "an answer is being written"
+    return None if state.auto is not None else state.plan_failure or "there is no plan yet"
+
+
 def why_not_ask(state: ClusterState) -> str | None:
     """The reason a prompt cannot be taken now, None when it can."""
     if state.active is not None:
         return "the model is still answering"
+    if state.bench is not None and state.bench.live:
+        return "a suite is being measured; your prompt would disturb it"
     if state.run is not None and state.run.live:
         return None
     return why_not_launch(state)

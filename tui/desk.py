@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.bus import Bus
-from core.intents import Intents, Playback, why_not_ask, why_not_launch
+from core.intents import Intents, Playback, why_not_ask, why_not_bench, why_not_launch
 from core.state import ClusterState
 
 
@@ -45,6 +45,8 @@ class Desk:
                 )
             case "ask":
                 return why_not_ask(state)
+            case "bench":
+                return why_not_bench(state)
             case "cancel":
                 return None if state.active is not None else "no answer is being written"
             case _:

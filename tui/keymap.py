@@ -56,6 +56,8 @@ CONSOLE = (
     Binding("i", "compose_prompt", "Ask", tooltip="Write a prompt", id="compose"),
     Binding("s", "cancel", "End", tooltip="End the answer being written", id="cancel"),
     Binding("n", "new", "New chat", tooltip="Start an empty conversation", id="new"),
+    Binding("R", "record", "Record", show=False, tooltip="Record from here on, or end it", id="record"),
+    Binding("B", "bench", "Bench", show=False, tooltip="Measure a suite; what was measured", id="bench"),
 )
 
 PLAYBACK = (
@@ -70,6 +72,19 @@ PLAYBACK = (
         "plus,equals_sign", "speed(2)", "Faster", key_display="+", tooltip="Twice the speed", id="play.fast"
     ),
     Binding("minus", "speed(0.5)", "Slower", key_display="-", tooltip="Half the speed", id="play.slow"),
+    Binding("left", "seek(-10)", "10 s back", show=False, tooltip="Ten seconds back", id="play.rewind"),
+    Binding("right", "seek(10)", "10 s on", show=False, tooltip="Ten seconds on", id="play.forward"),
+    Binding(
+        "comma",
+        "mark(-1)",
+        "Last mark",
+        key_display=",",
+        tooltip="Back to the mark before: plan, launch, prompt, trial, fault, alert",
+        id="play.mark.before",
+    ),
+    Binding(
+        "full_stop", "mark(1)", "Next mark", key_display=".", tooltip="On to the next mark", id="play.mark"
+    ),
 )
 
 CLUSTER = (
@@ -153,6 +168,15 @@ THEMES = (
     Binding("escape,q", "leave", "Leave", tooltip="Back to the theme before", id="themes.leave"),
 )
 
+BENCH = (
+    Binding("down,j", "choose(1)", "Next", show=False, tooltip="The next suite", id="bench.next"),
+    Binding("up,k", "choose(-1)", "Previous", show=False, tooltip="The one before", id="bench.previous"),
+    Binding("enter", "begin", "Measure", tooltip="Measure the chosen suite", id="bench.begin"),
+    Binding("space", "hold", "Pause", tooltip="Hold the next run back, or go on", id="bench.hold"),
+    Binding("x", "abort", "End", tooltip="End the suite; what was measured stays", id="bench.abort"),
+    Binding("escape", "dismiss", "Back", tooltip="Back to the console; measuring goes on", id="bench.leave"),
+)
+
 QUESTION = (
     Binding("y", "answer(True)", "Yes", tooltip="Yes", id="answer.yes"),
     Binding("n,escape", "answer(False)", "No", tooltip="No", id="answer.no"),
@@ -165,7 +189,20 @@ TRUST = (
 )
 
 BESIDE = {name: ("CONSOLE", "APP") for name in ("PLAYBACK", "CLUSTER", "FILTER", "SCROLL")} | dict.fromkeys(
-    ("DIALOG", "DOCTOR", "HELP", "PLAN", "LINE", "THEMES", "QUESTION", "TRUST", "COMPOSER", "FILTER_BAR"), ()
+    (
+        "BENCH",
+        "DIALOG",
+        "DOCTOR",
+        "HELP",
+        "PLAN",
+        "LINE",
+        "THEMES",
+        "QUESTION",
+        "TRUST",
+        "COMPOSER",
+        "FILTER_BAR",
+    ),
+    (),
 )
 """Whose keys work at the same time as those of a tuple: APP's, where nothing else is said."""
 

@@ -90,7 +90,7 @@ class Bencher:
         self._bus.publish(ev.BenchPaused(t=time.time(), paused=paused))
 
     async def run(self) -> None:
-        """Measure everything. What ends a plan is said as an alert, and the next one is measured."""
+        """Measure everything; no run is left. What ends a plan is said, and the next one is measured."""
         before = self._bus.state
         self._collector = Collector(before.run)
         unsubscribe = self._bus.subscribe(self._collector.take)
@@ -104,6 +104,7 @@ class Bencher:
                     except BenchError as error:
                         why, detail = "error", f"{name}: {error}"
                         self._say("warning", detail)
+            await self._down()
             why = "error" if detail and not self.trials else "done"
         finally:
             unsubscribe()

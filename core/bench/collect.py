@@ -65,7 +65,7 @@ class Collector:
         match event:
             case ev.RunStarted():
                 self._run, self._split = event.run, split_name(event.plan)
-                self._devices = tuple(stage.device for stage in event.plan.stages)
+                self._devices = tuple(post.device for post in event.plan.posts)
                 self._loads = []
             case ev.RankLoaded() if event.run == self._run:
                 self._loads.append(event.seconds)
@@ -113,7 +113,7 @@ class Collector:
                     started=request.started,
                     seconds=end - request.started,
                     answers=(answer,),
-                    ranks=self._shares([event.request]),
+                    ranks=self._shares([event.request], end - request.started),
                 )
             )
 
@@ -127,6 +127,7 @@ class Collector:
         if failure := next((answer.error for answer in self._answers.values() if answer.error), ""):
             return failure
         start = min(start for start, _ in self._spans)
+        seconds = max(end for _, end in self._spans) - start
         return Trial(
             plan=begun.plan,
             split=self._split,
@@ -135,9 +136,9 @@ class Collector:
             repeat=begun.repeat,
             warmup=begun.warmup,
             started=start,
-            seconds=max(end for _, end in self._spans) - start,
+            seconds=seconds,
             answers=tuple(self._answers.values()),
-            ranks=self._shares(list(self._answers)),
+            ranks=self._shares(list(self._answers), seconds),
         )
 
     def _close(self, event: ev.TrialDone) -> None:
@@ -146,18 +147,21 @@ class Collector:
         if isinstance(made, Trial) and not event.error:
             self.trials.append(made)
 
-    def _shares(self, requests: list[str]) -> tuple[Share, ...]:
+    def _shares(self, requests: list[str], seconds: float) -> tuple[Share, ...]:
+        """Requests under way together wait together, and are computed partly together, and each says so in
+        full: the longest waiting counts once, and computing is at most what is left."""
         told = [timed for name in requests for timed in self._timed.get(name, ())]
         shares: list[Share] = []
         for rank, device in enumerate(self._devices):
             own = [timed for timed in told if timed.rank == rank]
             if own:
+                waiting = min(seconds, max(timed.wait_s for timed in own))
                 shares.append(
                     Share(
                         rank=rank,
                         device=device,
-                        compute_s=sum(timed.compute_s for timed in own),
-                        wait_s=sum(timed.wait_s for timed in own),
+                        compute_s=min(seconds - waiting, sum(timed.compute_s for timed in own)),
+                        wait_s=waiting,
                         peak=max(timed.peak for timed in own),
                     )
                 )

@@ -50,7 +50,8 @@ class Contenders:
             try:
                 match name:
                     case "auto":
-                        yield name, self._auto
+                        roomy = self._auto.context >= self._context
+                        yield name, self._auto if roomy else self._again(list(self._auto.split))
                     case "single":
                         yield name, self._single()
                     case "neighbours":
@@ -79,6 +80,10 @@ class Contenders:
             self._spec, hosts, counts, self._context, groups=groups, wires=wires, asked=self._backend
         )
 
+    def _again(self, counts: Sequence[int]) -> Plan:
+        """The planner's devices and groups with other layers. Raises PlanError."""
+        return self._on([post.device for post in self._auto.posts], counts, self._auto.groups)
+
     def _split(self, stages: Sequence[Stage]) -> Plan:
         return self._on([stage.device for stage in stages], [stage.layers for stage in stages])
 
@@ -98,7 +103,6 @@ class Contenders:
     def _neighbours(self) -> Iterator[Contender]:
         """The planner's split with a sixteenth of the layers moved from one stage to the next, either way."""
         names, counts = ["+".join(stage.devices) for stage in self._auto.stages], list(self._auto.split)
-        devices, groups = [post.device for post in self._auto.posts], self._auto.groups
         step = max(1, self._spec.layers // 16)
         for i in range(len(counts) - 1):
             for giver, taker in ((i, i + 1), (i + 1, i)):
@@ -108,6 +112,6 @@ class Contenders:
                     moved[taker] += step
                     name = f"{names[giver]}→{names[taker]} {step}"
                     try:
-                        yield name, self._on(devices, moved, groups)
+                        yield name, self._again(moved)
                     except PlanError as error:
                         self.left_out.append(f"{name}: {error}")

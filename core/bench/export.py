@@ -13,7 +13,7 @@ from core.bench.compare import Comparison, Effect
 from core.bench.metrics import Metric, Trial
 from core.bench.provenance import Card, DeviceCard, LinkCard
 from core.bench.report import Report, figure
-from core.bench.table import ENOUGH_LAUNCHES, shares
+from core.bench.table import ENOUGH_LAUNCHES, Row, shares
 from core.text import size
 
 GIB = 2**30
@@ -65,7 +65,12 @@ def stacked(report: Report) -> list[str]:
 
 def note(report: Report) -> str:
     """What ± means here."""
-    if all(row.launches >= ENOUGH_LAUNCHES for row in report.rows):
+    return meaning(report.rows)
+
+
+def meaning(rows: Sequence[Row]) -> str:
+    """What ± means for these rows."""
+    if all(row.launches >= ENOUGH_LAUNCHES for row in rows):
         return "± is a 95 % interval over launches."
     return "± is a 95 % interval over repeats within a launch; another launch can differ by more."
 
@@ -124,12 +129,12 @@ def _link(link: LinkCard) -> str:
     )
 
 
-def splits(report: Report) -> list[str]:
+def busy(rows: Sequence[Row]) -> list[str]:
     """Where each rank's time went, by plan."""
     lines: list[str] = []
-    for plan in dict.fromkeys(row.plan for row in report.rows):
-        own = [trial for row in report.rows if row.plan == plan for trial in row.trials]
-        parts = [f"{device} {busy:.0%} busy {idle:.0%} waiting" for device, busy, idle in shares(own)]
+    for plan in dict.fromkeys(row.plan for row in rows):
+        own = [trial for row in rows if row.plan == plan for trial in row.trials]
+        parts = [f"{device} {spent:.0%} busy {idle:.0%} waiting" for device, spent, idle in shares(own)]
         if parts:
             lines.append(f"{plan}: {', '.join(parts)}")
     return lines
@@ -142,7 +147,7 @@ def text(report: Report, width: int) -> list[str]:
     if max(map(len, lines)) > width:
         lines = stacked(report)
     lines += ["", note(report)]
-    if told := splits(report):
+    if told := busy(report.rows):
         lines += ["", *told]
     for comparison in report.comparisons:
         lines += ["", sentence(comparison)]
@@ -216,7 +221,7 @@ def markdown(report: Report) -> str:
     lines += ["", *(f"- **{f.weight}**: {_quoted(f.text)}" for f in report.findings)]
     lines += ["", "<details><summary>Provenance</summary>", ""]
     lines += _markdown_table(["what", ""], [list(pair) for pair in provenance(report.card)], 2)
-    lines += ["", *(f"- {_quoted(told)}" for told in splits(report)), "", "</details>"]
+    lines += ["", *(f"- {_quoted(told)}" for told in busy(report.rows)), "", "</details>"]
     return "\n".join(lines) + "\n"
 
 

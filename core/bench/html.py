@@ -49,7 +49,7 @@ def page(report: Report) -> str:
         "<h2>Provenance</h2>",
         _table(["what", ""], [list(pair) for pair in export.provenance(report.card)], 2),
         "<ul>",
-        *(f"<li>{escape(told)}</li>" for told in export.splits(report)),
+        *(f"<li>{escape(told)}</li>" for told in export.busy(report.rows)),
         "</ul></body></html>",
     ]
     return "\n".join(filter(None, parts)) + "\n"

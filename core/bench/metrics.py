@@ -61,9 +61,8 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
     device: str
     compute_s: float
-    """Computing, of all requests together."""
     wait_s: float
-    """Waiting for a neighbour or handing over to it. Of requests under way together each counts in full."""
+    """Waiting for a neighbour or handing over to it: a rank cannot tell the one from the other."""
     peak: int
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from core.folders import config_folder
 from core.text import clean_line
 
 FOLDER = Path(__file__).parent / "suites"
@@ -116,13 +117,19 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
+def own() -> tuple[str, ...]:
+    """Names of the user's suites, which are files in the folder of the settings."""
+    return tuple(sorted(path.stem for path in (config_folder() / "suites").glob("*.toml")))
+
+
 def load(name: str) -> Suite:
-    """A shipped suite by name, or the one in a file. Raises SuiteError."""
-    path = FOLDER / f"{name}.toml" if name in shipped() else Path(name).expanduser()
+    """A suite of the user's or a shipped one by name, or the one in a file. Raises SuiteError."""
+    folder = config_folder() / "suites" if name in own() else FOLDER
+    path = folder / f"{name}.toml" if name in (*own(), *shipped()) else Path(name).expanduser()
     try:
         return decode(path.read_bytes())
     except FileNotFoundError:
-        known = ", ".join(shipped())
+        known = ", ".join((*own(), *shipped()))
         raise SuiteError(f"there is no suite {clean_line(name)}: neither a file nor one of {known}") from None
     except OSError as error:
         raise SuiteError(f"{path} cannot be read: {error.strerror}") from None

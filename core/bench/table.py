@@ -87,8 +87,7 @@ def settled(trials: Sequence[Trial], point: Point, precision: float) -> bool:
 
 
 def shares(trials: Sequence[Trial]) -> list[tuple[str, float, float]]:
-    """Device, share of the wall time computing, and share waiting or handing over, of each rank; requests
-    under way together wait together, so their waiting is at most the rest."""
+    """Device, share of the wall time computing, and share waiting or handing over, of each rank."""
     spent = sum(trial.seconds for trial in trials)
     found: dict[tuple[int, str], list[float]] = {}
     for trial in trials:
@@ -96,9 +95,8 @@ def shares(trials: Sequence[Trial]) -> list[tuple[str, float, float]]:
             both = found.setdefault((rank.rank, rank.device), [0.0, 0.0])
             both[0] += rank.compute_s
             both[1] += rank.wait_s
-    if spent <= 0:
-        return []
     return [
-        (device, min(1.0, busy / spent), max(0.0, min(waiting / spent, 1 - busy / spent)))
+        (device, busy / spent, waiting / spent)
         for (_, device), (busy, waiting) in sorted(found.items())
+        if spent > 0
     ]

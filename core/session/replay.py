@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import reduce
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 
 from core.bus import Bus
 from core.session.format import Recording
-from core.state import ClusterState, apply
+from core.session.keyframes import Keyframes
+from core.session.marks import Mark, marks
 
 SLOWEST, FASTEST = 1 / 16, 64.0
-CHECKPOINT = 500
-"""Events between states kept for stepping back: as many must be folded again at most."""
-
 LONGEST_NAP = 0.05
+AHEAD_S = 0.01
+"""Of every nap, for folding states ahead of the play head: a later jump is then at hand."""
 
 
 class Player:
-    """A play head on a recording. Publishing forward goes through the bus; jumping back resets its state."""
+    """A play head on a recording. Playing publishes through the bus; every jump resets its state."""
 
     def __init__(self, recording: Recording, bus: Bus, speed: float = 1.0) -> None:
         self._recording = recording
         self._bus = bus
-        self._checkpoints: list[ClusterState] = [recording.header.state]
+        self._keyframes = Keyframes(recording)
+        start = recording.header.started
+        # A clock that was set back in mid-session does not turn the film back.
+        self._times = list(accumulate((event.t for event in recording.events), max, initial=start))[1:]
+        self.marks: tuple[Mark, ...] = marks(recording.events, start)
         self._position = 0
-        self._clock = recording.header.started
+        self._clock = start
         self.paused = False
         self.speed = min(FASTEST, max(SLOWEST, speed))
         bus.reset(recording.header.state)
@@ -48,8 +53,7 @@ class Player:
 
     @property
     def duration(self) -> float:
-        events = self._recording.events
-        return events[-1].t - self._recording.header.started if events else 0.0
+        return self._times[-1] - self._recording.header.started if self._times else 0.0
 
     def toggle(self) -> None:
         self.paused = not self.paused
@@ -59,11 +63,21 @@ class Player:
 
     def step(self, events: int) -> None:
         self.paused = True
-        self._seek(min(self.length, max(0, self._position + events)))
-        if self._position:
-            self._clock = self._recording.events[self._position - 1].t
-        else:
-            self._clock = self._recording.header.started
+        self._go(min(self.length, max(0, self._position + events)))
+
+    def seek(self, elapsed: float) -> None:
+        start = self._recording.header.started
+        clock = start + min(self.duration, max(0.0, elapsed))
+        self._go(bisect_right(self._times, clock))
+        self._clock = clock
+
+    def jump(self, step: int) -> Mark | None:
+        places = [mark.position for mark in self.marks]
+        at = bisect_right(places, self._position) if step > 0 else bisect_left(places, self._position) - 1
+        if not 0 <= at < len(places):
+            return None
+        self._go(places[at])
+        return self.marks[at]
 
     async def play(self) -> None:
         """Advance until cancelled; at the end the head rests there, and stepping back still works."""
@@ -75,27 +89,18 @@ class Player:
                 self._clock += (now - last) * self.speed
                 self._advance()
             last = now
+            self._keyframes.fold_ahead(AHEAD_S)
 
     def to_end(self) -> None:
         """Fold everything that is left, at once."""
-        self._seek(self.length)
+        self._go(self.length)
 
     def _advance(self) -> None:
-        events = self._recording.events
-        while self._position < self.length and events[self._position].t <= self._clock:
-            self._forward()
+        while self._position < self.length and self._times[self._position] <= self._clock:
+            self._bus.publish(self._recording.events[self._position])
+            self._position += 1
 
-    def _forward(self) -> None:
-        self._bus.publish(self._recording.events[self._position])
-        self._position += 1
-        if self._position == len(self._checkpoints) * CHECKPOINT:
-            self._checkpoints.append(self._bus.state)
-
-    def _seek(self, position: int) -> None:
-        if position < self._position:
-            start = position // CHECKPOINT
-            passed = self._recording.events[start * CHECKPOINT : position]
-            self._bus.reset(reduce(apply, passed, self._checkpoints[start]))
-            self._position = position
-        while self._position < position:
-            self._forward()
+    def _go(self, position: int) -> None:
+        self._bus.reset(self._keyframes.at(position))
+        self._position = position
+        self._clock = self._times[position - 1] if position else self._recording.header.started

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core import events as ev
+from core.bench.suite import Suite
 from core.bus import Bus
 from core.conversations.manner import Manner
 from core.conversations.summary import Summary
@@ -13,6 +14,7 @@ from core.intents import FaultKind
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate, Held
 from core.plan.plan import Plan, Stage
+from core.session.marks import Mark, marks
 from core.shelf import Shelf
 from core.state import ClusterState, apply
 
@@ -317,6 +319,18 @@ class FakeIntents:
     def add(self, peer: str) -> None:
         self.calls.append(("add", peer))
 
+    def record(self) -> None:
+        self.calls.append(("record",))
+
+    def bench(self, suite: Suite) -> None:
+        self.calls.append(("bench", suite.name))
+
+    def pause_bench(self, paused: bool) -> None:
+        self.calls.append(("pause", paused))
+
+    def abort_bench(self) -> None:
+        self.calls.append(("abort",))
+
     def inject(self, kind: FaultKind, device: str) -> None:
         self.calls.append(("inject", kind, device))
 
@@ -349,8 +363,22 @@ class FakePlayback:
     async def play(self) -> None:
         pass
 
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        return marks(self._events, T0)
+
     def toggle(self) -> None:
         self.paused = not self.paused
+
+    def seek(self, elapsed: float) -> None:
+        self.step(sum(event.t - T0 <= elapsed for event in self._events) - self.position)
+
+    def jump(self, step: int) -> Mark | None:
+        beyond = [mark for mark in self.marks if (mark.position - self.position) * step > 0]
+        if not beyond:
+            return None
+        self.step(beyond[0 if step > 0 else -1].position - self.position)
+        return beyond[0 if step > 0 else -1]
 
     def step(self, events: int) -> None:
         self.position = min(self.length, max(0, self.position + events))

@@ -206,7 +206,7 @@ async def test_a_recording_shows_the_screens_of_the_live_run(console: Open, tmp_
         player.to_end()
         return player
 
-    async with console([], (WIDE[0], WIDE[1] + 1), playback=playback) as replay:
+    async with console([], (WIDE[0], WIDE[1] + 2), playback=playback) as replay:
         assert replay.bus.state == state
         for name, text in shown.items():
             assert _shown(replay, name) == text

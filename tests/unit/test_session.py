@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core import events as ev
 from core.bus import Bus
 from core.plan.plan import Plan, Stage
-from core.session.format import RecordingError, read
+from core.session.format import Header, Recording, RecordingError, read
+from core.session.keyframes import Keyframes
 from core.session.record import Recorder
+from core.session.recordings import Recordings
 from core.session.replay import Player
 from core.state import ClusterState, apply
 
@@ -119,3 +124,122 @@ def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         Recorder(Bus(), tmp_path / "s")
     assert (tmp_path / "s").read_text() == "precious"
+
+
+def film(events: list[ev.AnyEvent]) -> Recording:
+    """A recording begun at time 0."""
+    return Recording(Header(started=0, software={}, state=ClusterState()), tuple(events), truncated=False)
+
+
+def test_seeking_shows_what_was_there_then() -> None:
+    events = story(900)
+    bus = Bus()
+    player = Player(film(events), bus)
+    for seconds in (400.2, 3.6, 899.9, 0.0, 10_000.0, -5.0):
+        player.seek(seconds)
+        moment = min(902, max(0.0, seconds))
+        assert bus.state == reduce(apply, [event for event in events if event.t <= moment], ClusterState())
+        assert player.elapsed == moment
+    assert not player.paused
+
+
+def test_jumping_goes_from_mark_to_mark() -> None:
+    bus = Bus()
+    player = Player(film(story(20)), bus)
+    assert [mark.kind for mark in player.marks] == ["plan", "launch", "request"]
+    texts = []
+    while (mark := player.jump(+1)) is not None:
+        texts.append(mark.text)
+        assert player.position == mark.position
+    assert texts == ["plan 2", "launch 2", "prompt: hi"]
+    assert bus.state.requests and not bus.state.requests["q"].ids
+    player.to_end()
+    back = player.jump(-1)
+    assert back is not None and back.text == "prompt: hi"
+    assert bus.state.requests["q"].ids == ()
+
+
+def test_states_folded_ahead_are_those_folded_at_once() -> None:
+    events = story(2000)
+    recording = film(events)
+    ahead, lazy = Keyframes(recording), Keyframes(recording)
+    while not ahead.complete:
+        ahead.fold_ahead(0.001)
+    for position in (0, 499, 500, 501, 1999, len(events)):
+        assert ahead.at(position) == lazy.at(position) == reduce(apply, events[:position], ClusterState())
+
+
+def test_a_clock_set_back_does_not_turn_the_film_back() -> None:
+    player = Player(film([*story(10), ev.Tick(t=3.0), ev.Tick(t=40.0)]), Bus())
+    player.to_end()
+    player.step(-1)
+    assert player.elapsed == 12
+    assert all(b.elapsed >= a.elapsed for a, b in pairwise(player.marks))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[ev.AnyEvent], Path]:
+    folder = tmp_path_factory.mktemp("cut")
+    events = story(60)
+    record(folder / "s", events)
+    return (folder / "s").read_bytes(), events, folder / "cut"
+
+
+@given(share=st.floats(0, 1))
+@settings(deadline=None, max_examples=150)
+def test_cut_at_any_byte_it_replays_to_the_cut(
+    whole: tuple[bytes, list[ev.AnyEvent], Path], share: float
+) -> None:
+    data, events, file = whole
+    file.write_bytes(data[: int(share * (len(data) - 1))])
+    try:
+        recording = read(file)
+    except RecordingError:
+        # Not even the first line is there, which is flushed when the file is opened.
+        assert int(share * len(data)) < 800
+        return
+    count = len(recording.events)
+    assert recording.truncated
+    assert list(recording.events) == events[:count]
+    bus = Bus()
+    player = Player(recording, bus)
+    player.to_end()
+    assert bus.state == reduce(apply, events[:count], recording.header.state)
+    # All that was flushed before the cut is there: a tick is never lost but the last.
+    assert count >= sum(1 for _ in _flushed(data, int(share * (len(data) - 1)), events))
+
+
+def _flushed(data: bytes, length: int, events: list[ev.AnyEvent]) -> list[ev.AnyEvent]:
+    """Events whose flush ended before `length`, by decompressing what is there in one go."""
+    got = zstandard.ZstdDecompressor().decompressobj().decompress(data[:length])
+    return events[: max(0, got.count(b"\n") - 1)]
+
+
+async def test_a_recording_is_begun_and_ended_while_the_cluster_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    events = story(12)
+    bus = Bus(reduce(apply, events[:9], ClusterState()))
+    recordings = Recordings(bus, None)
+    recordings.begin("session")
+    path = Path(bus.state.recording)
+    assert path.parent == tmp_path / "exo-tui" / "sessions" and path.name.startswith("session-")
+    for event in events[9:]:
+        bus.publish(event)
+    recordings.end()
+    assert bus.state.recording == "" and not recordings.active
+    replayed = Bus()
+    Player(read(path), replayed).to_end()
+    assert replayed.state.requests == bus.state.requests
+    assert "saved as" in bus.state.alerts[-1].text
+
+
+def test_what_cannot_be_recorded_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "exo-tui").write_text("in the way")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    bus = Bus()
+    recordings = Recordings(bus, None)
+    recordings.begin("session")
+    assert not recordings.active and bus.state.recording == ""
+    assert "cannot record: Not a directory" in bus.state.alerts[-1].text

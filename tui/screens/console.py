@@ -17,6 +17,7 @@ from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
 from tui.notices import notices
+from tui.screens.bench import BenchScreen
 from tui.screens.doctor import DoctorScreen
 from tui.screens.plan import PlanScreen
 from tui.screens.trust import TrustScreen
@@ -33,10 +34,10 @@ CLUSTER_EVERY = 0.5
 PLOTS_EVERY = 0.5
 CHAT_EVERY = 0.1
 
-ASKABLE = ("launch", "stop", "ask", "cancel", "new")
+ASKABLE = ("launch", "stop", "ask", "cancel", "new", "record")
 _ACTIONS = {"compose_prompt": "ask"}
 """Actions of the screen whose name at the desk differs."""
-_PLAYBACK = {"play", "step", "speed"}
+_PLAYBACK = {"play", "step", "speed", "seek", "mark"}
 _FOCUS = {"cluster": "#cluster", "chat": "#chatlog", "plots": "#plots", "log": "#log Scroller"}
 
 
@@ -239,6 +240,14 @@ class ConsoleScreen(Screen[None]):
         """An empty conversation."""
         self.request("new")
 
+    def action_record(self) -> None:
+        """Record, or no longer."""
+        self.request("record")
+
+    def action_bench(self) -> None:
+        """Show the suites, and what is measured."""
+        app_of(self).push_screen(BenchScreen(self.desk))
+
     def request(self, action: str) -> None:
         """Ask the cluster for something, or say why not."""
         intents, reason = self.desk.intents, self.desk.why_not(action)
@@ -252,6 +261,8 @@ class ConsoleScreen(Screen[None]):
                 intents.stop()
             case "cancel":
                 intents.cancel()
+            case "record":
+                intents.record()
             case _:
                 intents.conversations.new()
         self.call_later(self.paint)
@@ -305,6 +316,19 @@ class ConsoleScreen(Screen[None]):
         """Move by an event."""
         if self.desk.playback is not None:
             self.desk.playback.step(events)
+            await self.paint()
+
+    async def action_seek(self, seconds: float) -> None:
+        """Move by so many seconds."""
+        if self.desk.playback is not None:
+            self.desk.playback.seek(self.desk.playback.elapsed + seconds)
+            await self.paint()
+
+    async def action_mark(self, step: int) -> None:
+        """Move to the next mark, or to the one before."""
+        if self.desk.playback is not None:
+            if self.desk.playback.jump(step) is None:
+                self.notify("no mark before this one" if step < 0 else "no mark after this one")
             await self.paint()
 
     async def action_speed(self, factor: float) -> None:

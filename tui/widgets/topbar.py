@@ -30,6 +30,13 @@ def cluster_word(state: ClusterState) -> Cell:
     return ("○ no plan", "$muted")
 
 
+def bench_word(state: ClusterState) -> Cell | None:
+    """That a suite is being measured."""
+    if state.bench is None or not state.bench.live:
+        return None
+    return ("⏸ suite paused", "$text-warning") if state.bench.paused else ("● measuring", "$text-success")
+
+
 class TopBar(StateRows):
     """Pane names and the cluster's condition."""
 
@@ -49,7 +56,8 @@ class TopBar(StateRows):
         for middle in (f"{self._title} · {model}" if model else self._title, model, ""):
             right: list[Cell] = [
                 (f"{middle}  " if middle else "", "$muted"),
-                cluster_word(state),
+                ("◉ rec  " if state.recording else "", "bold $text-error"),
+                bench_word(state) or cluster_word(state),
                 (" ", ""),
             ]
             room = width - sum(cell_len(text) for text, _ in (*left, *right))

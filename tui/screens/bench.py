@@ -1,0 +1,146 @@
+"""Suites: choose one, watch it being measured, hold it or end it. The console behind it stays alive."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from core.bench.suite import Suite, SuiteError, load, own, shipped
+from core.state import ClusterState
+from tui import keymap
+from tui.desk import Desk
+from tui.widgets.cells import line, mark, pointer
+from tui.widgets.rows import Rows
+from tui.widgets.scroller import Scroller
+from tui.widgets.trials import progress_rows, result_rows, verdict_rows
+
+EVERY = 0.5
+
+
+class BenchScreen(Screen[None]):
+    """Draws the state's suite, live or replayed, by a timer."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(keymap.BENCH)
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._suites: list[Suite | str] = []
+        """The suites there are; where one cannot be read, why."""
+        self._chosen = 0
+        self._drawn: ClusterState | None = None
+
+    def compose(self) -> ComposeResult:
+        """Suites above, what is measured below."""
+        yield Rows(id="bench-title")
+        yield Rows(id="suites")
+        yield Rows(id="bench-progress")
+        with Scroller(id="bench-results"):
+            yield Rows(id="bench-table")
+            yield Rows(id="bench-notes")
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Read the suites; draw when there is a width."""
+        names = dict.fromkeys((*own(), *shipped()))
+        for name in names:
+            try:
+                self._suites.append(load(name))
+            except SuiteError as error:
+                self._suites.append(str(error))
+        if "quick" in names:
+            self._chosen = list(names).index("quick")
+        self.query_one(Scroller).focus()
+        self.call_after_refresh(self.paint)
+        self.set_interval(EVERY, self._look)
+
+    def _look(self) -> None:
+        if self._desk.state is not self._drawn:
+            self.paint()
+
+    def paint(self) -> None:
+        """Draw what is so now."""
+        state, width = self._desk.state, self.size.width - 2
+        if width <= 0:
+            return
+        self._drawn = state
+        model = state.model.name if state.model else "no model"
+        recording = f"  ◉ {state.recording}" if state.recording else ""
+        self.query_one("#bench-title", Rows).show(
+            [line(("Bench", "bold $text-accent"), (f"  {model}", ""), (recording, "$muted"), width=width)]
+        )
+        live = state.bench is not None and state.bench.live
+        suites = self.query_one("#suites", Rows)
+        suites.display = not live and self._desk.playback is None
+        suites.show([self._suite(i, width) for i in range(len(self._suites))])
+        progress, shown, notes = (
+            self.query_one(f"#bench-{name}", Rows) for name in ("progress", "table", "notes")
+        )
+        if state.bench is None:
+            reason = self._desk.why_not("bench")
+            text = f"Nothing to measure yet: {reason}." if reason else "Enter measures the chosen suite."
+            progress.show([line((text, "$muted"), width=width)])
+        else:
+            progress.show(progress_rows(state.bench, state.now, width))
+            shown.show(result_rows(state.bench, width))
+            notes.show(verdict_rows(state.bench, width))
+        self.refresh_bindings()
+
+    def _suite(self, i: int, width: int) -> Content:
+        suite, at = self._suites[i], i == self._chosen
+        if isinstance(suite, str):
+            row = line(pointer(at), (f" ✖ {suite}", "$text-error"), width=width)
+        else:
+            row = line(pointer(at), (f" {suite.name:10}", "bold"), (f" {suite.about}", "$muted"), width=width)
+        return mark(row, width) if at else row
+
+    def on_resize(self) -> None:
+        """Rows are made for a width."""
+        self.call_after_refresh(self.paint)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What cannot be done now is dimmed, what never can in a replay left out."""
+        if action in ("choose", "begin", "hold", "abort") and self._desk.playback is not None:
+            return False
+        return True if self.why_not(action) is None else None
+
+    def why_not(self, action: str) -> str | None:
+        """The reason an action is not possible now."""
+        bench = self._desk.state.bench
+        live = bench is not None and bench.live
+        match action:
+            case "begin":
+                return self._desk.why_not("bench")
+            case "hold" | "abort":
+                return None if live else "no suite is being measured"
+            case _:
+                return None
+
+    def action_choose(self, step: int) -> None:
+        """Another suite."""
+        self._chosen = (self._chosen + step) % max(1, len(self._suites))
+        self.paint()
+
+    def action_begin(self) -> None:
+        """Measure it."""
+        suite = self._suites[self._chosen] if self._suites else ""
+        if isinstance(suite, str):
+            self.notify(suite, severity="warning", markup=False)
+        elif self._desk.intents is not None:
+            self._desk.intents.bench(suite)
+
+    def action_hold(self) -> None:
+        """Pause or go on."""
+        bench = self._desk.state.bench
+        if self._desk.intents is not None and bench is not None:
+            self._desk.intents.pause_bench(not bench.paused)
+
+    def action_abort(self) -> None:
+        """End the suite."""
+        if self._desk.intents is not None:
+            self._desk.intents.abort_bench()
