@@ -129,8 +129,8 @@ class Member:
     async def _attend(self, machine: Machine) -> str:
         """Run the agent until it or the machine is gone; returns why."""
         try:
-            argv = [machine.python, "-I", "-S", "-u", "-c", frame.BOOT]
-            return await self._follow(machine, argv, frame.agent())
+            python = [machine.python, "-I", "-S", "-u", "-c", frame.BOOT]
+            return await self._follow(machine, ["sh", "-c", frame.GUARD, "sh", *python], frame.agent())
         except _NoPython:
             self._detail = f"there is no {machine.python}; name one with `python` in config.toml"
         try:

@@ -35,6 +35,7 @@ def findings(state: ClusterState) -> Iterator[Finding]:
         else:
             yield from _slow(cable, wirings)
             yield from _blocked(cable, cable.a, cable.b, wirings, plan)
+            yield from _silent(cable, wirings, plan)
     yield from _versions(state)
 
 
@@ -122,6 +123,36 @@ def _give_address(
     if other.rdma != "no IPv4" and other.interface:
         found.append(Command(other.device, addresses.command(other.interface, plan[cable.id][1 - which])))
     return tuple(found)
+
+
+def _silent(
+    cable: Cable, wirings: Mapping[str, Wiring], plan: Mapping[str, tuple[str, str]]
+) -> Iterator[Finding]:
+    """A cable without addresses carries nothing, RDMA or not."""
+    ends = [end for end in (cable.a, cable.b) if end is not None]
+    if any(end.rdma == "no IPv4" for end in ends) or cable.id not in plan:
+        return  # said with what RDMA wants
+    without = [end for end in ends if _addressless(wirings[end.device], end)]
+    if without:
+        names = " and ".join(end.device for end in without)
+        yield Finding(
+            level="warning",
+            devices=_devices(cable),
+            where=where(cable),
+            what=f"no IPv4 address at {names}: nothing goes by this cable",
+            todo="until the next start:",
+            commands=tuple(
+                Command(end.device, addresses.command(end.interface, address))
+                for end, address in zip(ends, plan[cable.id], strict=True)
+                if end.interface
+            ),
+        )
+
+
+def _addressless(wiring: Wiring, end: End) -> bool:
+    """Known to have none, neither its own nor its bridge's."""
+    carrier = wiring.carrier(end.interface)
+    return carrier is not None and all(":" in address for address in carrier.addresses)
 
 
 def _versions(state: ClusterState) -> Iterator[Finding]:

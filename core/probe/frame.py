@@ -35,6 +35,14 @@ def agent() -> bytes:
     return framed(Path(__file__).with_name("agent.py").read_bytes())
 
 
+GUARD = """case "$(uname):$(command -v "$1")" in
+Darwin:/usr/bin/python3) xcode-select -p >/dev/null 2>&1 || exit 127 ;;
+esac
+exec "$@\""""
+"""For `sh -c GUARD sh PYTHON ARGUMENT…`: on a Mac without developer tools /usr/bin/python3 is a stub that
+opens a dialog on its screen. There is no Python then, which 127 says."""
+
+
 def shell_agent() -> str:
     """The agent for a device without Python, as the argument of `sh -c`."""
     return Path(__file__).with_name("agent.sh").read_text()

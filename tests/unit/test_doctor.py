@@ -105,6 +105,17 @@ def test_a_port_without_ipv4_gets_an_address_that_nobody_has_and_leaves_the_brid
     assert second.commands[-1].text == "sudo ifconfig en3 inet 10.213.0.2 netmask 255.255.255.252"
 
 
+def test_a_cable_without_any_address_carries_nothing() -> None:
+    a, b = joined(40)
+    b.addresses.clear()
+    [silent] = [one for one in examine(cluster(a, b).state) if "nothing goes by" in one.what]
+    assert silent.what == "no IPv4 address at b: nothing goes by this cable"
+    assert [(command.device, command.text.split(" ")[4]) for command in silent.commands] == [
+        ("a", "10.213.0.1"),
+        ("b", "10.213.0.2"),
+    ]
+
+
 def test_a_plan_of_addresses_avoids_every_network_and_route_of_every_device() -> None:
     a, b = joined()
     cable(a, 3, b, 3)

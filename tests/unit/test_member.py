@@ -207,3 +207,16 @@ async def test_the_shell_that_samples_ends_with_its_lease_and_with_its_input(tmp
             while await shell.stdout.read(4096):
                 pass
             assert await shell.wait() == code
+
+
+async def test_the_stub_of_a_mac_without_developer_tools_is_never_started(tmp_path: Path) -> None:
+    for name, script in {"uname": "echo Darwin", "xcode-select": "exit $TOOLS"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    # The shell of the guard is asked where python3 is; the answer is a Mac's.
+    guard = "command() { echo /usr/bin/python3; }\n" + frame.GUARD
+    for tools, code in ((0, 0), (2, 127)):
+        child = await asyncio.create_subprocess_exec(
+            "sh", "-c", guard, "sh", "true", env={"PATH": f"{tmp_path}:/usr/bin:/bin", "TOOLS": str(tools)}
+        )
+        assert await child.wait() == code

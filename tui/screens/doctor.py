@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
@@ -31,16 +32,13 @@ MARKS: dict[str, Cell] = {
 
 def finding_rows(one: Finding, chosen: bool, width: int) -> list[Content]:
     """What it is, and where it is the chosen one or in trouble why, what to do and what to type."""
-    head: list[Cell] = [
-        pointer(chosen),
-        (" ", ""),
-        MARKS[one.level],
-        (f"{one.where}: ", "bold"),
-        (one.what, ""),
-    ]
+    head: list[Cell] = [pointer(chosen), (" ", ""), MARKS[one.level], (f"{one.where}: ", "bold")]
+    told = [one.what, one.why, one.todo]
+    if sum(cell_len(text) for text, _ in head) + cell_len(one.what) <= width:
+        head.append((told.pop(0), ""))
     rows = [line(*head, width=width)]
-    if one.level in ("error", "warning") or chosen:
-        for text in filter(None, (one.why, one.todo)):
+    if one.level in ("error", "warning") or chosen or one.what in told:
+        for text in filter(None, told):
             rows += [line(("     " + part, "$muted"), width=width) for part in textwrap.wrap(text, width - 6)]
         for command in one.commands:
             rows.append(

@@ -12,6 +12,7 @@ from textual.message import Message
 
 from core.state import ClusterState
 from tui import keymap
+from tui.widgets.cables import Cables
 from tui.widgets.devices import Devices, choices
 from tui.widgets.filterbar import FilterBar, Filtered
 from tui.widgets.links import Links
@@ -49,6 +50,7 @@ class ClusterPane(Filtered, VerticalScroll, can_focus=True):
         yield Ranks()
         yield Requests()
         yield Links()
+        yield Cables()
         yield FilterBar()
 
     def draw(self, state: ClusterState) -> None:
@@ -60,6 +62,7 @@ class ClusterPane(Filtered, VerticalScroll, can_focus=True):
         for widget in self.query(StateRows):
             widget.draw(state)
         self.query_one(Requests).display = bool(queue(state))
+        self.query_one(Cables).display = bool(state.cables)
 
     def _choices(self) -> list[str]:
         return [

@@ -18,6 +18,9 @@ STALE = 3.0
 SUSPECT = 5.0
 """Seconds after which a silent device is called suspect."""
 
+BUSY = 1e5
+"""Bytes a second from which traffic is worth a word."""
+
 STATUS: dict[ev.DeviceStatus, Cell] = {
     "connecting": ("○ connecting", "$text-primary"),
     "untrusted": ("◆ untrusted", "$text-warning"),
@@ -79,7 +82,7 @@ def device_rows(
         rows.append(line(("  none yet — add a peer below, or wait for discovery", "$muted"), width=width))
     cells = [_device(d, state.now, d.id == chosen) for d in devices]
     for device, row in zip(
-        devices, table(cells, width, flex=3, right=(6, 8), drop=(4, 7, 5, 3)), strict=True
+        devices, table(cells, width, flex=3, right=(6, 9), drop=(4, 8, 7, 5, 3)), strict=True
     ):
         rows.append(mark(row, width) if device.id == chosen else row)
         note = _note(state, device)
@@ -112,7 +115,7 @@ def _device(device: Device, now: float, chosen: bool) -> list[Cell]:
         (cores, "$muted"),
     ]
     if sample is None:
-        return [*cells, ("", ""), ("", ""), ("", ""), ("", "")]
+        return [*cells, *[("", "")] * 5]
     share = sample.memory_used / sample.memory_limit if sample.memory_limit else 0.0
     tone = "$text-success" if share < 0.75 else "$text-warning" if share < 0.92 else "$text-error"
     load = f"load {sample.load:.2f}" if sample.load is not None else ""
@@ -125,8 +128,24 @@ def _device(device: Device, now: float, chosen: bool) -> list[Cell]:
         (bar(share, 8), tone),
         (f"{gib(sample.memory_used)}/{gib(sample.memory_limit)} GiB", ""),
         (load, "$muted"),
+        (_gauges(sample), "$muted"),
         (word, "$text-warning" if word.startswith("suspect") else "$muted"),
     ]
+
+
+def _gauges(sample: ev.DeviceSample) -> str:
+    """What is known of GPU, heat, power and traffic; what is not is left out."""
+    received, sent = (
+        (sum(way) for way in zip(*sample.traffic.values(), strict=True)) if sample.traffic else (0, 0)
+    )
+    told = [
+        f"GPU {sample.gpu:.0%}" if sample.gpu is not None else "",
+        f"{sample.temperature:.0f} °C" if sample.temperature is not None else "",
+        f"{sample.power:.0f} W" if sample.power is not None else "",
+        f"IP ↓{received / 1e6:.1f} ↑{sent / 1e6:.1f} MB/s" if received + sent >= BUSY else "",
+        f"pressure {sample.pressure}" if sample.pressure not in (None, "normal") else "",
+    ]
+    return " · ".join(filter(None, told))
 
 
 def _note(state: ClusterState, device: Device) -> str:

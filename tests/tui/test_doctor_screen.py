@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from core import events as ev
+from core.wiring import Cable, End
 from tests.tui.conftest import NARROW, WIDE, Open
 from tests.tui.scenes import planned
 from tests.unit.macs import Mac, cable
@@ -51,3 +53,35 @@ async def test_a_finding_that_is_mended_goes(console: Open) -> None:
         desk.app.screen.look()  # type: ignore[attr-defined]
         await desk.settle()
         assert "goes to sleep" not in desk.text and "demo-c: it is lost" in desk.text
+
+
+async def test_the_cluster_pane_shows_cables_and_what_keeps_rdma_from_them(console: Open) -> None:
+    seen = ev.CablesSeen(
+        t=1.0,
+        cables=(
+            Cable(
+                id="x+y",
+                a=End(device="demo-a", port="Thunderbolt 1", rdma="off there"),
+                b=End(device="demo-b", port="Thunderbolt 2", rdma="off here"),
+                mutual=True,
+                gbps=80.0,
+            ),
+            Cable(
+                id="z", a=End(device="demo-a", port="Thunderbolt 3", rdma="slow cable"), far="Mac", gbps=40.0
+            ),
+        ),
+    )
+    async with console([*planned(), seen]) as desk:
+        shown = " ".join(desk.text.split())
+    assert "demo-a 1 — demo-b 2 TB5 80 Gb/s RDMA off here" in shown
+    assert "demo-a 3 — Mac TB4 40 Gb/s RDMA slow cable no device there" in shown
+
+
+async def test_a_device_shows_what_its_gauges_tell_and_no_more(console: Open) -> None:
+    events = planned()
+    [sample] = [e for e in events if isinstance(e, ev.DeviceSample) and e.device == "demo-a"]
+    told = replace(sample, gpu=0.42, temperature=51.3, traffic={"en0": (2e6, 1e5)})
+    async with console([*events, told], (240, 60)) as desk:
+        shown = desk.text
+    assert "GPU 42% · 51 °C · IP ↓2.0 ↑0.1 MB/s" in shown
+    assert shown.count("GPU") == 1 and " W" not in shown
