@@ -10,6 +10,8 @@ from core.state import ClusterState, Device
 
 FLOOR_US = 2_000.0
 """Round trips below this differ by less than a hand-over costs anyway."""
+_ROUGHLY = 2**24
+"""Bytes of memory in use that make no difference to a figure."""
 
 
 def hosts(state: ClusterState) -> list[Host]:
@@ -93,3 +95,9 @@ def circumstances(state: ClusterState) -> frozenset[object]:
     kinds = {(wire.a, wire.b, wire.kind) for wire in between}
     complete = {len(between) >= len(names) * (len(names) - 1) // 2}
     return frozenset(devices | slow | kinds | complete)
+
+
+def closely(state: ClusterState) -> object:
+    """What the figures of a plan depend on: memory to a few megabytes, round trips to two digits."""
+    there = [(h.id, h.memory_limit, h.memory_used // _ROUGHLY, h.tuning) for h in hosts(state)]
+    return there, [(w.a, w.b, w.kind, f"{w.rtt_us or 0:.2g}") for w in wires(state)]

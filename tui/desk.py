@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.bus import Bus
 from core.intents import Intents, Playback, why_not_ask, why_not_bench, why_not_launch
 from core.state import ClusterState
+from tui.table import Table
 
 
 class Desk:
@@ -13,6 +14,8 @@ class Desk:
     def __init__(self, bus: Bus, playback: Playback | None) -> None:
         self.bus = bus
         self.playback = playback
+        self.table = Table()
+        """The plan being edited; what was undone on it outlives the board's screen."""
         self.intents: Intents | None = None
         """None until the live cluster is connected, and in a replay for good."""
 

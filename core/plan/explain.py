@@ -110,15 +110,20 @@ def _layers(count: int) -> str:
 
 def left_out(setting: Setting, stages: Sequence[Stage], forecast: Forecast) -> list[str]:
     """Why each device that is not in the plan is not."""
+    return [f"{name} is left out{why}" for name, why in outsiders(setting, stages, forecast).items()]
+
+
+def outsiders(setting: Setting, stages: Sequence[Stage], forecast: Forecast) -> dict[str, str]:
+    """By device that is not in the plan: the reason, as it follows "left out"."""
     used = {name for stage in stages for name in stage.devices}
-    lines = [f"{name} is left out: none of its memory is free" for name in setting.crowded]
+    found = {name: ": none of its memory is free" for name in setting.crowded}
     for name, host in setting.hosts.items():
         if name in used:
             continue
         room = memory.usable(host) - memory.runtime(host) - memory.workspace(setting.spec, setting.context)
         layer = min(setting.spec.layer_bytes)
         if room < layer:
-            lines.append(f"{name} is left out: {size(memory.usable(host))} usable holds not one layer")
+            found[name] = f": {size(memory.usable(host))} usable holds not one layer"
             continue
         trips = [w.rtt_us for w in setting.wires if name in (w.a, w.b) and w.rtt_us is not None]
         slow = (
@@ -128,11 +133,11 @@ def left_out(setting: Setting, stages: Sequence[Stage], forecast: Forecast) -> l
         )
         with_it = including(setting, stages, name)
         if with_it is None:
-            lines.append(f"{name} is left out{slow or ': it has no link to the others'}")
+            found[name] = slow or ": it has no link to the others"
         else:
             change = with_it / forecast.decode_tps - 1
-            lines.append(f"{name} is left out{slow}; with it {speed(with_it)} ({change:+.0%})")
-    return lines
+            found[name] = f"{slow}; with it {speed(with_it)} ({change:+.0%})"
+    return found
 
 
 def including(setting: Setting, stages: Sequence[Stage], name: str) -> float | None:

@@ -18,6 +18,7 @@ from tui.desk import Desk
 from tui.host import app_of
 from tui.notices import notices
 from tui.screens.bench import BenchScreen
+from tui.screens.board import BoardScreen
 from tui.screens.doctor import DoctorScreen
 from tui.screens.plan import PlanScreen
 from tui.screens.trust import TrustScreen
@@ -223,6 +224,10 @@ class ConsoleScreen(Screen[None]):
     def action_doctor(self) -> None:
         """Show what is wrong, and what to type."""
         app_of(self).push_screen(DoctorScreen(self.desk))
+
+    def action_board(self) -> None:
+        """Show the shard board."""
+        app_of(self).push_screen(BoardScreen(self.desk))
 
     def action_launch(self) -> None:
         """Launch the plan."""
