@@ -23,6 +23,12 @@ DeviceStatus = Literal["connecting", "untrusted", "ready", "refused", "lost"]
 Phase = Literal["starting", "copy", "hello", "environment", "connect", "load", "warmup", "ready", "exited"]
 Level = Literal["info", "warning", "error"]
 Pressure = Literal["normal", "warning", "critical"]
+Doing = Literal[
+    "starting", "hello", "environment", "connect", "load", "warmup", "ready", "prefill", "decode", "idle"
+]
+"""What a rank is at: a phase of the start, or of the answer being made."""
+Fault = Literal["killed", "failed", "lost", "console", "stopped", "silent", "slow", "link"]
+"""`lost`: the connection to a device; `console`: those to all, so that this computer is at fault."""
 DoneReason = Literal["stop", "length", "cancel", "error"]
 
 
@@ -320,6 +326,22 @@ class RunStopped(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class RunBlamed(Event, frozen=True, kw_only=True):
+    """A run does not get on, and this is why: the culprit and not those who wait for it."""
+
+    run: str
+    fault: Fault
+    rank: int
+    """-1 where it is none of them but this computer's network."""
+    device: str
+    doing: Doing
+    text: str
+    link: tuple[str, str] | None = None
+    """From device to device, where what is between them is suspected."""
+    log: tuple[str, ...] = ()
+    """The last lines of its stderr."""
+
+
 class ConversationStarted(Event, frozen=True, kw_only=True):
     """A new, empty conversation, which is the one shown from here."""
 
@@ -537,6 +559,7 @@ AnyEvent = (
     | RankExited
     | RunReady
     | RunStopped
+    | RunBlamed
     | ConversationStarted
     | ConversationOpened
     | ConversationTuned

@@ -88,6 +88,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ranks: tuple[Rank, ...]
     ready: ev.RunReady | None = None
     stopped: ev.RunStopped | None = None
+    blamed: ev.RunBlamed | None = None
 
     @property
     def certificate(self) -> Certificate | None:
@@ -215,7 +216,7 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
         case ev.RunStarted():
             ranks = tuple(Rank(rank=i, **asdict(post)) for i, post in enumerate(event.plan.posts))
             return replace(state, run=Run(id=event.run, plan=event.plan, started=event.t, ranks=ranks))
-        case ev.RunReady() | ev.RunStopped():
+        case ev.RunReady() | ev.RunStopped() | ev.RunBlamed():
             return _run(state, event)
         case (
             ev.RankPhased()
@@ -340,7 +341,7 @@ def _link(state: ClusterState, event: ev.LinkMeasured | ev.LinkFailed) -> Cluste
     return replace(state, links={**state.links, key: link})
 
 
-def _run(state: ClusterState, event: ev.RunReady | ev.RunStopped) -> ClusterState:
+def _run(state: ClusterState, event: ev.RunReady | ev.RunStopped | ev.RunBlamed) -> ClusterState:
     run = state.run
     if run is None or run.id != event.run:
         return state
@@ -349,6 +350,8 @@ def _run(state: ClusterState, event: ev.RunReady | ev.RunStopped) -> ClusterStat
             return replace(state, run=replace(run, ready=event))
         case ev.RunStopped():
             return replace(state, run=replace(run, stopped=event))
+        case ev.RunBlamed():
+            return replace(state, run=replace(run, blamed=event))
 
 
 def _rank(

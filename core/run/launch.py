@@ -3,53 +3,78 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import asdict, replace
 
 from core import events as ev
 from core.models.spec import ModelSpec
 from core.models.stage import place
 from core.plan.check import Held, certify
+from core.plan.memory import weights
 from core.plan.plan import Plan, PlanError
 from core.remote.machine import Machine
 from core.request import Prompt, Sampling
 from core.run.orders import orders
 from core.run.rank import Publish, Rank
+from core.run.watch import Limits, verdict
 
-START_S = 60.0
-"""Importing mlx_lm takes 1.3 s on an idle core; several ranks on a loaded laptop take many times that."""
-CONNECT_S = 30.0
-LOAD_S = 60.0
-LOAD_S_PER_GB = 20.0
-"""A spinning or network disk reads some 50 MB/s."""
 REPORT_S = 0.25
-STOP_S = 5.0
-SILENT_S = 5.0
-"""Beats come every half second; a rank that misses ten is named."""
+STOP_S = 8.0
+"""SIGTERM, two seconds, SIGKILL, three more: then the guard has given up too."""
+GONE_S = 0.1
+"""Within which a connection that broke is known to have."""
+LOOK = 0.05
+"""Seconds between two looks at the ranks."""
+POOR_LINK = 1e6
+"""Bytes a second that even a weak wireless network carries."""
+STALLED_S = 1.0
+"""A look that comes so late says something about this computer and nothing about the ranks."""
 
 
 class LaunchError(Exception):
     """The run did not come up; the text names the rank, its device and what it said."""
 
 
+class Work(NamedTuple):
+    """How far an answer is: prompt tokens of so many, then tokens."""
+
+    doing: ev.Doing
+    done: int = 0
+    total: int = 0
+
+
 class Run:
     """One launched plan. `publish` receives everything that happens."""
 
     def __init__(
-        self, plan: Plan, spec: ModelSpec, machines: Mapping[str, Machine], publish: Publish
+        self,
+        plan: Plan,
+        spec: ModelSpec,
+        machines: Mapping[str, Machine],
+        publish: Publish,
+        limits: Limits | None = None,
     ) -> None:
         self.id = secrets.token_hex(4)
         self.plan = plan
         self._spec = spec
         self._publish = publish
+        limits = limits or Limits()
+        handed_on = Sampling().chunk * spec.hidden * 4
+        self._limits = replace(limits, transfer=limits.transfer + handed_on / POOR_LINK)
+        self._work: dict[str, Work] = {}
+        """Answers being made."""
+        self._looked = time.monotonic()
         self._started = time.time()
         self._stopping = False
         self._asked = 0
         self.ranks = [
-            Rank(self.id, rank, post.device, machines[post.device], publish)
+            Rank(self.id, rank, post.device, machines[post.device], self._hear)
             for rank, post in enumerate(plan.posts)
         ]
 
@@ -68,22 +93,28 @@ class Run:
     async def _bring_up(self) -> None:
         paths = await self._place()
         told = orders(self.plan, [rank.machine for rank in self.ranks], paths)
+        for rank, post in zip(self.ranks, self.plan.posts, strict=True):
+            rank.gigabytes = weights(self._spec, post.start, post.end, post.parts) / 1e9
         results = await asyncio.gather(
-            *(rank.start(order) for rank, order in zip(self.ranks, told, strict=True)),
+            *(
+                rank.start({**order, "beat": self._limits.beat})
+                for rank, order in zip(self.ranks, told, strict=True)
+            ),
             return_exceptions=True,
         )
         for rank, result in zip(self.ranks, results, strict=True):
             if isinstance(result, BaseException):
-                raise LaunchError(f"rank {rank.rank} on {rank.device} did not start: {result}")
+                text = f"rank {rank.rank} on {rank.device} did not start: {result}"
+                raise await self._refusal(rank, text)
 
-        await self._reach("listens", START_S, lambda rank: rank.listening is not None)
+        self._looked = time.monotonic()
+        await self._reach(lambda rank: rank.listening is not None)
         peers = [(r.listening.address, r.listening.port) for r in self.ranks if r.listening]
         token = secrets.token_hex(32)
         for rank in self.ranks:
             rank.send(op="connect", peers=peers, token=token)
-        await self._reach("is connected", CONNECT_S, lambda rank: rank.phase not in ("hello", "connect"))
-        limit = LOAD_S + LOAD_S_PER_GB * self._spec.weights / 1e9
-        await self._reach("is ready", limit, lambda rank: rank.phase == "ready")
+            rank.turn()
+        await self._reach(lambda rank: rank.phase == "ready")
         held = [
             Held(rank.rank, rank.device, said.start, said.end, said.digest, said.part, said.parts)
             for rank in self.ranks
@@ -108,7 +139,7 @@ class Run:
         paths: list[str] = []
         for rank, result in zip(self.ranks, results, strict=True):
             if isinstance(result, OSError):
-                raise LaunchError(f"{rank.device}: {result}")
+                raise await self._refusal(rank, f"{rank.device}: {result}")
             if isinstance(result, BaseException):
                 raise result
             paths.append(result)
@@ -132,50 +163,69 @@ class Run:
 
         return report
 
-    async def _reach(self, what: str, limit: float, reached: Callable[[Rank], bool]) -> None:
-        """Wait until every rank has `reached` the next point; raise LaunchError naming who has not."""
-        end = time.monotonic() + limit
-        while behind := [rank for rank in self.ranks if not reached(rank)]:
-            for rank in self.ranks:
-                if rank.exit is not None:
-                    raise LaunchError(await self._obituary())
-            if time.monotonic() > end:
-                names = ", ".join(f"rank {rank.rank} on {rank.device} (in {rank.phase})" for rank in behind)
-                raise LaunchError(f"after {limit:.0f} s not every rank {what}: {names}")
-            await asyncio.sleep(0.02)
+    async def _refusal(self, rank: Rank, text: str) -> LaunchError:
+        """A rank that could not even be started, and whether its device was lost."""
+        fault: ev.Fault = "failed"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GONE_S):
+                await rank.machine.gone()
+                fault = "lost"
+        self._publish(
+            ev.RunBlamed(
+                t=time.time(), run=self.id, fault=fault, rank=rank.rank, device=rank.device,
+                doing="starting", text=text,
+            )
+        )  # fmt: skip
+        return LaunchError(text)
 
-    async def _obituary(self) -> str:
-        """Who died, and of what: the rank with a reason of its own before those it took along."""
-        await asyncio.sleep(0.1)  # the others' last words are on their way
-        dead = [rank for rank in self.ranks if rank.exit is not None]
-        first = min(dead, key=lambda rank: (rank.error.startswith("wire"), not rank.error, rank.rank))
-        assert first.exit is not None
-        how = first.exit.signal or (
-            f"code {first.exit.code}" if first.exit.code is not None else "connection lost"
-        )
-        return f"rank {first.rank} on {first.device} ended ({how}){': ' + first.error if first.error else ''}"
+    async def _reach(self, reached: Callable[[Rank], bool]) -> None:
+        """Wait until every rank has `reached` the next point; raise LaunchError naming the culprit if not."""
+        while not all(reached(rank) for rank in self.ranks):
+            if blamed := self._blame():
+                raise LaunchError(blamed)
+            await asyncio.sleep(LOOK)
 
     async def watch(self) -> None:
-        """Return when the run is over: a rank ended, which stops the others, or `stop` was called."""
-        silent: set[int] = set()
+        """Return when the run is over: somebody is to blame, which stops all, or `stop` was called."""
         while not self._stopping:
-            if any(rank.exit is not None for rank in self.ranks):
-                await self.stop(await self._obituary(), failed=True)
+            if blamed := self._blame():
+                await self.stop(blamed, failed=True)
                 return
-            now = time.monotonic()
+            await asyncio.sleep(LOOK)
+
+    def _blame(self) -> str:
+        """Why the run does not get on, published with its culprit; "" while it does."""
+        now = time.monotonic()
+        if (late := now - self._looked - LOOK) > STALLED_S:
             for rank in self.ranks:
-                if now - rank.heard < SILENT_S:
-                    silent.discard(rank.rank)
-                elif rank.rank not in silent:
-                    silent.add(rank.rank)
-                    self._alert(
-                        "error", f"rank {rank.rank}", f"{rank.device} has been silent for {SILENT_S:.0f} s"
-                    )
-            await asyncio.sleep(0.05)
+                rank.forgive(late)
+        self._looked = now
+        work = next(iter(self._work.values()), None)
+        found = verdict([rank.facts(*(work or Work("idle"))) for rank in self.ranks], self._limits)
+        if found is None or self._stopping:
+            return ""
+        self._publish(ev.RunBlamed(t=time.time(), run=self.id, **asdict(found)))
+        return found.text
+
+    def _hear(self, event: ev.AnyEvent) -> None:
+        """Keep in mind how far answers are, and pass on what ranks say."""
+        match event:
+            case ev.PrefillProgressed() if event.request in self._work:
+                self._work[event.request] = Work("prefill", event.done, event.total)
+            case ev.TokensStreamed() if event.request in self._work:
+                before = self._work[event.request]
+                count = before.done if before.doing == "decode" else 0
+                self._work[event.request] = Work("decode", count + len(event.ids))
+            case ev.RequestDone():
+                self._work.pop(event.request, None)
+            case _:
+                pass
+        self._publish(event)
 
     def generate(self, request: str, prompt: Prompt, sampling: Sampling) -> None:
         """Ask every rank for an answer; only the first one is told the prompt."""
         self._asked += 1
+        self._work[request] = Work("prefill")
         order = {"op": "generate", "id": request, "number": self._asked, **msgspec.to_builtins(sampling)}
         self.ranks[0].send(**order, **msgspec.to_builtins(prompt))
         for rank in self.ranks[1:]:
@@ -193,7 +243,10 @@ class Run:
         self._stopping = True
         if failed:
             self._alert("error", f"run {self.id}", reason)
-        await asyncio.gather(*(rank.stop(STOP_S) for rank in self.ranks))
+        left = await asyncio.gather(*(rank.stop(STOP_S) for rank in self.ranks))
+        for rank, why in zip(self.ranks, left, strict=True):
+            if why:
+                self._alert("error" if "reboot" in why else "warning", rank.device, why)
         self._publish(ev.RunStopped(t=time.time(), run=self.id, failed=failed, reason=reason))
 
     def _alert(self, level: ev.Level, subject: str, text: str) -> None:

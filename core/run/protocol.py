@@ -103,19 +103,31 @@ class Done(Said, frozen=True):
 
 
 class Error(Said, frozen=True):
+    """`rank`: the neighbour that was lost, if that is the error."""
+
     phase: str
     text: str
+    rank: int | None = None
+
+
+class Halted(Said, frozen=True):
+    """The guard has seen the worker stopped by a signal, or continued."""
+
+    on: bool
 
 
 class Exited(Said, frozen=True, tag="exit"):
-    """Last words of the guard. `why` is `lease` or `eof` when it ended the worker itself."""
+    """Last words of the guard. `why` is `lease` or `eof` when it ended the worker itself, `stuck` when it
+    could not."""
 
     code: int | None = None
     signal: str | None = None
     why: str = ""
 
 
-Line = Hello | Listening | PhaseSaid | Loaded | Beat | Prefill | Tokens | Timed | Done | Error | Exited
+Line = (
+    Hello | Listening | PhaseSaid | Loaded | Beat | Prefill | Tokens | Timed | Done | Error | Halted | Exited
+)
 
 _decoder = msgspec.json.Decoder(Line)
 

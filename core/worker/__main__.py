@@ -39,7 +39,7 @@ def main() -> int:
     except Stopped:
         return 0
     except Lost as error:
-        channel.emit("error", phase="wire", text=str(error))
+        channel.emit("error", phase="wire", text=str(error), rank=error.neighbour)
         return 3
     except Exception as error:  # the one place where everything else becomes one line for the console
         traceback.print_exc()
@@ -49,6 +49,7 @@ def main() -> int:
 
 
 def _run(channel: Channel) -> None:
+    channel.start_beating()
     channel.phase("environment", 0, 1)
     # Over a second of imports: within a phase of its own, and where a failure is reported.
     import mlx.core as mx
@@ -66,6 +67,7 @@ def _run(channel: Channel) -> None:
     from .tokens import Tokens
 
     start = channel.take("start")
+    channel.every = float(start.get("beat") or channel.every)
     channel.emit(
         "hello",
         pid=os.getpid(),
@@ -75,7 +77,6 @@ def _run(channel: Channel) -> None:
         compute="gpu" if on_gpu() else "cpu",
         memory_limit=working_set(),
     )
-    channel.start_beating()
     channel.phase("environment", 1, 1)
     rank, size = int(start["rank"]), int(start["size"])
     if not 0 <= rank < size:

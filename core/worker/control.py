@@ -13,7 +13,7 @@ from typing import Any
 
 import mlx.core as mx
 
-BEAT = 0.5  # seconds
+BEAT = 1.0  # seconds, where the console names no other interval
 
 
 class Stopped(Exception):
@@ -42,6 +42,7 @@ class Channel:
         self._state = "busy"
         self._since = time.monotonic()
         self.step = 0
+        self.every = BEAT
         threading.Thread(target=self._read, name="control", daemon=True).start()
 
     def emit(self, ev: str, **fields: Any) -> None:
@@ -67,7 +68,7 @@ class Channel:
             self.step = step
 
     def start_beating(self) -> None:
-        """Report state and memory (bytes) every half second from a thread of its own."""
+        """Report state and memory (bytes) every so many seconds from a thread of its own."""
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
 
     def take(self, expected: str) -> dict[str, Any]:
@@ -149,4 +150,4 @@ class Channel:
                 peak=mx.get_peak_memory(),
                 cache=mx.get_cache_memory(),
             )
-            time.sleep(BEAT)
+            time.sleep(self.every)

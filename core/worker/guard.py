@@ -5,8 +5,10 @@ collective or a native call that holds the GIL cannot end itself: it is ended fr
 
 stdin:  lines. Anything read renews the lease; an empty line is a beat and goes no further; other lines go to
         the worker. End of file, or a lease that runs out, ends the worker.
-stdout: the worker's own, then one line {"ev":"exit","code","signal","why"}; why is "" when the worker ended
-        by itself, else "lease", "eof" or "signal" (the guard itself was told to end).
+stdout: the worker's own, and {"ev":"halted","on"} when somebody stops it (SIGSTOP) or lets it go on, which it
+        cannot say itself; then one line {"ev":"exit","code","signal","why"}; why is "" when the worker ended
+        by itself, else "lease", "eof" or "signal" (the guard itself was told to end); "stuck" when not even
+        SIGKILL has ended it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import sys
 import time
 
 GRACE = 2.0  # seconds between SIGTERM and SIGKILL
+STUCK = 3.0  # seconds after SIGKILL; who lives on is held by the kernel or a driver
 READ = 1 << 16
 LIBRARIES = ("/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib", "/opt/OpenBLAS/lib")
 BLAS = ("libopenblasp.so.0", "libopenblas.so.0")  # Fedora has its threaded one under a name of its own
@@ -49,6 +52,7 @@ class Guard:
         os.set_blocking(self._pipe, False)
         self._pending = b""  # what the worker has not taken yet
         self._open = True  # the worker still reads
+        self._halted = False
 
     def _ended(self, *_: object) -> None:
         """Nothing to do: the wake-up alone is wanted."""
@@ -73,7 +77,7 @@ class Guard:
         """Pass lines on until the worker ends by itself ("") or has to: "lease", "eof", "signal"."""
         line = b""
         deadline = time.monotonic() + self.lease
-        while self.child.poll() is None:
+        while self._poll() is None:
             left = deadline - time.monotonic()
             if self.told:
                 return "signal"
@@ -111,16 +115,38 @@ class Guard:
             return
         self._pending = self._pending[taken:]
 
-    def finish(self) -> int:
-        """End the whole group; return the worker's wait status as Popen gives it (negative: a signal)."""
+    def _poll(self) -> int | None:
+        """The worker's return code, None while it lives; says so when it was stopped or continued."""
+        while self.child.returncode is None:
+            pid, status = os.waitpid(self.child.pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+            if not pid:
+                break
+            if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+                self._halted = os.WIFSTOPPED(status)
+                say({"ev": "halted", "on": self._halted})
+            else:
+                ended = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                self.child.returncode = ended
+        return self.child.returncode
+
+    def finish(self) -> int | None:
+        """End the whole group; return the worker's return code as Popen gives it (negative: a signal).
+
+        None when it lives on although it was killed.
+        """
         self._signal(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE
-        while self.child.poll() is None and time.monotonic() < deadline:
-            select.select([self._wake], [], [], max(0.0, deadline - time.monotonic()))
-            self._drain()
+        if not self._halted:  # who is stopped never hears SIGTERM
+            self._wait(GRACE)
         # Also when the worker itself is gone: whatever it started shares its group.
         self._signal(signal.SIGKILL)
-        return self.child.wait()
+        return self._wait(STUCK)
+
+    def _wait(self, seconds: float) -> int | None:
+        deadline = time.monotonic() + seconds
+        while self._poll() is None and time.monotonic() < deadline:
+            select.select([self._wake], [], [], max(0.0, deadline - time.monotonic()))
+            self._drain()
+        return self.child.returncode
 
     def _signal(self, number: int) -> None:
         try:
@@ -164,6 +190,12 @@ def _openblas() -> str | None:
     return ctypes.util.find_library("openblas")
 
 
+def say(line: dict[str, object]) -> None:
+    """One line to the console, short enough that the worker's own cannot come in between."""
+    with contextlib.suppress(OSError):  # nobody listens any more: the exit code still tells
+        os.write(1, (json.dumps(line) + "\n").encode())
+
+
 def main() -> int:
     """Run one worker; exit as it did."""
     parser = argparse.ArgumentParser()
@@ -171,10 +203,11 @@ def main() -> int:
     guard = Guard(parser.parse_args().lease)
     why = guard.watch()
     code = guard.finish()
+    if code is None:
+        say({"ev": "exit", "code": None, "signal": None, "why": "stuck"})
+        return 1
     name = signal.Signals(-code).name if code < 0 else None
-    last = {"ev": "exit", "code": code if code >= 0 else None, "signal": name, "why": why}
-    with contextlib.suppress(OSError):  # nobody listens any more: the exit code still tells
-        os.write(1, (json.dumps(last) + "\n").encode())
+    say({"ev": "exit", "code": code if code >= 0 else None, "signal": name, "why": why})
     return code if code >= 0 else 128 - code
 
 
