@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from pathlib import Path
 from typing import Any, get_args
 
@@ -35,6 +35,9 @@ from core.remote.door import Door
 from core.remote.machine import LocalMachine, Machine
 from core.request import NotTaken, Prompt, QueueFull, Sampling, Source
 from core.run.launch import LaunchError, Run
+from core.run.queue import Asked, Queue
+from core.run.recover import Recovery
+from core.run.watch import Limits
 from core.session.record import Recorder
 from core.session.recordings import Recordings
 from core.shelf import Shelf
@@ -92,6 +95,8 @@ class Cluster:
         self._handmade = Handmade(bus)
         self.shelf = Shelf(config.folder / "plans")
         self._launching: asyncio.Task[None] | None = None
+        self._queue = Queue(bus)
+        self._recovery = Recovery(bus, self._queue, config.recover, self._spare, self._bring_up)
 
     @property
     def faults(self) -> tuple[FaultKind, ...]:
@@ -185,9 +190,9 @@ class Cluster:
     # The plan
 
     def _consider(self, event: ev.AnyEvent) -> None:
-        if isinstance(event, ev.RunStopped):
-            self._end_requests("error" if event.failed else "cancel", event.reason)
         self._cabling.consider(event)
+        self._queue.consider(event)
+        self._recovery.consider(event)
         if self._planner is not None:
             self._planner.consider(event)
         self._handmade.consider(event)
@@ -212,26 +217,35 @@ class Cluster:
             self._launching = self._spawn(self._launch())
 
     async def _launch(self) -> None:
-        plan, spec = self.bus.state.plan, self._spec
-        assert plan is not None and spec is not None
+        plan = self.bus.state.plan
+        assert plan is not None
+        if not await self._bring_up(plan) and not self.bus.state.recovering:
+            self._queue.end("error", self.bus.state.alerts[-1].text)
+
+    async def _bring_up(self, plan: Plan) -> bool:
+        """Launch a plan and put it to work; whether it came up."""
+        assert self._spec is not None
         machines: dict[str, Machine] = {}
         for post in plan.posts:
             machine = self._members[post.device].machine
             if machine is None:
-                reason = f"{post.device} was lost"
-                self._alert("error", "launch", reason)
-                self._end_requests("error", reason)
-                return
+                self._alert("error", "launch", f"{post.device} was lost")
+                return False
             machines[post.device] = machine
-        self.run = Run(plan, spec, machines, self.bus.publish)
+        watch = self._config.watch
+        limits = Limits(beat=watch.beat, silent=watch.silent)
+        self.run = Run(plan, self._spec, machines, self.bus.publish, limits)
         try:
             await self.run.start()
         except LaunchError:
-            return  # said by the run itself
-        waiting = self.bus.state.active
-        if waiting is not None:
-            self._generate(waiting.id)
-        await self.run.watch()
+            return False  # said by the run itself
+        self._queue.put_all(self.run)
+        self._spawn(self.run.watch())
+        return True
+
+    async def _spare(self, without: Collection[str]) -> Plan:
+        assert self._planner is not None
+        return await self._planner.spare(without)
 
     def relaunch(self) -> None:
         self._spawn(self._relaunch())
@@ -246,17 +260,12 @@ class Cluster:
         self.launch()
 
     def stop(self) -> None:
+        self._recovery.stop()
         if self.run is not None:
             self._spawn(self.run.stop("you stopped it"))
 
-    def _end_requests(self, why: ev.DoneReason, detail: str) -> None:
-        """End the requests that nobody is going to answer any more."""
-        for request in [r for r in self.bus.state.requests.values() if r.done is None]:
-            self.bus.publish(
-                ev.RequestDone(
-                    t=time.time(), request=request.id, why=why, detail=detail, tokens=len(request.ids)
-                )
-            )
+    def recover(self, accepted: bool) -> None:
+        self._recovery.answer(accepted)
 
     # Requests
 
@@ -275,23 +284,28 @@ class Cluster:
                 replaces=replaces,
             )
         )
-        if state.run is not None and state.run.live:
-            if state.run.ready is not None:
-                self._generate(request)
-        else:
+        self._queue.add(request, *self._asked(request))
+        if self._ready is not None:
+            self._queue.put(request, self._ready)
+        elif not self.bus.state.recovering and (state.run is None or not state.run.live):
             self.launch()
 
-    def _generate(self, request: str) -> None:
-        assert self.run is not None
+    def _asked(self, request: str) -> Asked:
+        """A prompt of the chat as the model is asked it."""
         state = self.bus.state
         manner = state.manners.get(state.requests[request].conversation, Manner())
-        prompt = Prompt(messages=turns(state, request), parts=True)
-        self.run.generate(request, prompt, manner.sampling)
+        return Asked(Prompt(messages=turns(state, request), parts=True), manner.sampling)
+
+    @property
+    def _ready(self) -> Run | None:
+        """The run, if it takes requests."""
+        run = self.bus.state.run
+        return self.run if run is not None and run.live and run.ready is not None else None
 
     def submit(self, prompt: Prompt, sampling: Sampling, source: Source) -> str:
         """Put a request to the model beside the conversation; returns its id. Raises NotTaken."""
         state = self.bus.state
-        if self.run is None or state.run is None or not state.run.live or state.run.ready is None:
+        if self._ready is None and not state.recovering:
             raise NotTaken("the model is not running")
         if len(state.open) >= QUEUE:
             raise QueueFull(f"{QUEUE} requests wait or run already")
@@ -301,17 +315,21 @@ class Cluster:
                 t=time.time(), request=request, conversation="", prompt=prompt.excerpt, source=source
             )
         )
-        self.run.generate(request, prompt, sampling)
+        self._queue.add(request, prompt, sampling)
+        if self._ready is not None:
+            self._queue.put(request, self._ready)
         return request
 
     def withdraw(self, request: str) -> None:
         """End the answer to one request, whoever asked for it."""
-        if self.run is not None:
+        if self.run is not None and self.run.answers(request):
             self.run.cancel(request)
+        else:
+            self._queue.end_one(request, "cancel")
 
     def cancel(self) -> None:
         active = self.bus.state.active
-        if active is not None and self.run is not None:
+        if active is not None:
             self.withdraw(active.id)
 
     # Recordings and suites
@@ -354,6 +372,7 @@ class Cluster:
         await self._benches.close()
         if self._launching is not None and not self._launching.done() and self.run is None:
             self._launching.cancel()
+        await self._recovery.close()
         if self.run is not None:
             await self.run.stop("the console was closed")
         for task in self._tasks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -44,9 +44,29 @@ class DeviceEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Target(host=self.host, port=self.port, user=self.user, key=key, python=self.python)
 
 
+class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[watch]`: seconds between a rank's beats, and without any before it is given up. exo's classic
+    setting is 5 and 30."""
+
+    beat: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    silent: Annotated[float, Meta(ge=0.5, le=600)] = 4.0
+
+
+class Recover(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[recover]`: whether a failed run is followed by another one that goes on with its answers."""
+
+    policy: Literal["automatic", "ask", "off"] = "automatic"
+    wait: Annotated[float, Meta(ge=0, le=3600)] = 5.0
+    """Seconds a lost device has to come back before it is done without."""
+    failover: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    """The same where nothing fits without it, or this computer's own network was lost."""
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: tuple[DeviceEntry, ...] = ()
     local: bool = True
+    watch: Watch = Watch()
+    recover: Recover = Recover()
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -56,6 +76,8 @@ class Config(msgspec.Struct, frozen=True):
     cache: Path
     devices: tuple[DeviceEntry, ...] = ()
     local: bool = True
+    watch: Watch = Watch()
+    recover: Recover = Recover()
     data: Path | None = None
     """For what the user made and would miss; nothing is kept where there is none."""
 
@@ -84,7 +106,9 @@ def load() -> Config:
         file = msgspec.convert(tomllib.loads(path.read_text()), _File)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from None
+    if file.watch.silent < 2 * file.watch.beat:
+        raise ConfigError(f"{path}: `silent` is to be two beats at least")
     names = Counter([entry.called for entry in file.device] + [THIS_MACHINE] * file.local)
     if twice := [name for name, count in names.items() if count > 1]:
         raise ConfigError(f"{path}: more than one device is called {', '.join(twice)}")
-    return Config(folder, cache, file.device, file.local, data)
+    return Config(folder, cache, file.device, file.local, file.watch, file.recover, data)

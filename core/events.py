@@ -29,6 +29,8 @@ Doing = Literal[
 """What a rank is at: a phase of the start, or of the answer being made."""
 Fault = Literal["killed", "failed", "lost", "console", "stopped", "silent", "slow", "link"]
 """`lost`: the connection to a device; `console`: those to all, so that this computer is at fault."""
+RecoveryStage = Literal["stopping", "asked", "waiting", "launching", "done", "declined", "failed"]
+"""`asked`: the user is; `waiting`: for a device to come back; the last three are ends."""
 DoneReason = Literal["stop", "length", "cancel", "error"]
 
 
@@ -342,6 +344,13 @@ class RunBlamed(Event, frozen=True, kw_only=True):
     """The last lines of its stderr."""
 
 
+class RecoveryChanged(Event, frozen=True, kw_only=True):
+    """How going on after a failed run goes; `text` is a line for a person."""
+
+    stage: RecoveryStage
+    text: str
+
+
 class ConversationStarted(Event, frozen=True, kw_only=True):
     """A new, empty conversation, which is the one shown from here."""
 
@@ -374,6 +383,12 @@ class RequestStarted(Event, frozen=True, kw_only=True):
     source: Source = "chat"
     replaces: str = ""
     """A request of the conversation that is gone from it now, with all that came after it."""
+
+
+class RequestHeld(Event, frozen=True, kw_only=True):
+    """The run that answered is gone; what there is of the answer is kept, to go on with it in another."""
+
+    request: str
 
 
 class PrefillProgressed(Event, frozen=True, kw_only=True):
@@ -560,11 +575,13 @@ AnyEvent = (
     | RunReady
     | RunStopped
     | RunBlamed
+    | RecoveryChanged
     | ConversationStarted
     | ConversationOpened
     | ConversationTuned
     | ConversationClosed
     | RequestStarted
+    | RequestHeld
     | PrefillProgressed
     | TokensStreamed
     | RankTimed

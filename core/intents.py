@@ -81,6 +81,10 @@ class Intents(Protocol):
         """The conversations there are."""
         ...
 
+    def recover(self, accepted: bool) -> None:
+        """Answer the question whether to go on after a failed run."""
+        ...
+
     def ask(self, prompt: str, replaces: str = "") -> None:
         """Put a prompt to the model in the current conversation; launches the plan when nothing runs.
 
@@ -195,6 +199,8 @@ def why_not_launch(state: ClusterState) -> str | None:
     """The reason a launch is not possible now, None when it is."""
     if state.run is not None and state.run.live:
         return "a run is live; stop it first"
+    if state.recovering:
+        return "the failed run is being recovered from"
     if state.plan is None:
         return state.plan_failure or "there is no plan yet"
     if state.plan.obstacle:
@@ -221,6 +227,6 @@ def why_not_ask(state: ClusterState) -> str | None:
         return "the model is still answering"
     if state.bench is not None and state.bench.live:
         return "a suite is being measured; your prompt would disturb it"
-    if state.run is not None and state.run.live:
+    if state.recovering or (state.run is not None and state.run.live):
         return None
     return why_not_launch(state)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from core import events as ev
 from core.bus import Bus
@@ -76,6 +78,29 @@ class Planner:
                 return
             self._bus.publish(event)
 
+    async def spare(self, without: Collection[str]) -> Plan:
+        """A plan that leaves devices out, and drops the split asked for where it needs them.
+
+        Raises PlanError, which says what would help.
+        """
+        state = self._bus.state
+        left = [host for host in hosts(state) if host.id not in without]
+        between = [wire for wire in wires(state) if not {wire.a, wire.b} & set(without)]
+
+        def make() -> Plan:
+            try:
+                return launchable(self._wish.plan(self._spec, left, between))
+            except PlanError:
+                free = replace(self._wish, split=(), on=())
+                return launchable(free.plan(self._spec, left, between))
+
+        def launchable(plan: Plan) -> Plan:
+            if plan.obstacle:
+                raise PlanError(plan.obstacle)
+            return plan
+
+        return await asyncio.to_thread(make)
+
     def _make(self, state: ClusterState) -> Plan:
         return self._wish.plan(self._spec, hosts(state), wires(state))
 
@@ -84,6 +109,8 @@ class Planner:
         state = self._bus.state
         request, run = state.requests.get(name), state.run
         if request is None or run is None or request.done is None or name in self._learnt:
+            return
+        if request.held:  # the times are only of its last part
             return
         if len(request.ranks) < len(run.ranks) or request.done.why not in ("stop", "length"):
             return

@@ -120,6 +120,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What the model thought before it said `text`, where the two can be told apart."""
     ranks: dict[int, ev.RankTimed] = {}
     done: ev.RequestDone | None = None
+    held: int = 0
+    """How often it has outlived its run."""
 
 
 class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +146,7 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     plan_failure: str = ""
     """Why the planner has none."""
     run: Run | None = None
+    recovery: ev.RecoveryChanged | None = None
     requests: dict[str, Request] = {}
     conversation: str = ""
     conversations: dict[str, tuple[str, ...]] = {}
@@ -164,6 +167,12 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     """The suite being measured, or the last one that was."""
     recording: str = ""
     """The file events go to, if they do."""
+
+    @property
+    def recovering(self) -> bool:
+        """A run has failed, and another one is to go on with its answers."""
+        over = ("done", "declined", "failed")
+        return self.recovery is not None and self.recovery.stage not in over
 
     @property
     def open(self) -> tuple[Request, ...]:
@@ -236,8 +245,16 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             return _conversation(state, event)
         case ev.RequestStarted():
             return _asked(state, event)
-        case ev.PrefillProgressed() | ev.TokensStreamed() | ev.RankTimed() | ev.RequestDone():
+        case (
+            ev.PrefillProgressed()
+            | ev.TokensStreamed()
+            | ev.RankTimed()
+            | ev.RequestDone()
+            | ev.RequestHeld()
+        ):
             return _request(state, event)
+        case ev.RecoveryChanged():
+            return replace(state, recovery=event)
         case ev.Alert():
             return replace(state, alerts=(*state.alerts, event)[-ALERTS:])
         case ev.FaultInjected():
@@ -447,7 +464,8 @@ def _asked(state: ClusterState, event: ev.RequestStarted) -> ClusterState:
 
 
 def _request(
-    state: ClusterState, event: ev.PrefillProgressed | ev.TokensStreamed | ev.RankTimed | ev.RequestDone
+    state: ClusterState,
+    event: ev.PrefillProgressed | ev.TokensStreamed | ev.RankTimed | ev.RequestDone | ev.RequestHeld,
 ) -> ClusterState:
     request = state.requests.get(event.request)
     if request is None:
@@ -468,6 +486,8 @@ def _request(
             )
         case ev.RankTimed():
             request = replace(request, ranks={**request.ranks, event.rank: event})
+        case ev.RequestHeld():
+            request = replace(request, status="waiting", prefilled=0, ranks={}, held=request.held + 1)
         case ev.RequestDone():
             request = replace(request, status="done", done=event)
     return replace(state, requests=_kept({**state.requests, request.id: request}))

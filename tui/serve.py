@@ -68,7 +68,7 @@ async def _launch(cluster: Cluster) -> None:
 
 
 def _ended(state: ClusterState) -> bool:
-    return state.run is not None and not state.run.live
+    return state.run is not None and not state.run.live and not state.recovering
 
 
 def _refused(state: ClusterState) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -49,6 +49,13 @@ class Work(NamedTuple):
     total: int = 0
 
 
+class Begun(NamedTuple):
+    """What an earlier run has said of an answer, and after how long it began to."""
+
+    ids: Sequence[int]
+    ttft_s: float
+
+
 class Run:
     """One launched plan. `publish` receives everything that happens."""
 
@@ -69,6 +76,7 @@ class Run:
         self._limits = replace(limits, transfer=limits.transfer + handed_on / POOR_LINK)
         self._work: dict[str, Work] = {}
         """Answers being made."""
+        self._begun: dict[str, Begun] = {}
         self._looked = time.monotonic()
         self._started = time.time()
         self._stopping = False
@@ -181,6 +189,8 @@ class Run:
     async def _reach(self, reached: Callable[[Rank], bool]) -> None:
         """Wait until every rank has `reached` the next point; raise LaunchError naming the culprit if not."""
         while not all(reached(rank) for rank in self.ranks):
+            if self._stopping:
+                raise LaunchError("it was stopped")
             if blamed := self._blame():
                 raise LaunchError(blamed)
             await asyncio.sleep(LOOK)
@@ -218,18 +228,28 @@ class Run:
                 self._work[event.request] = Work("decode", count + len(event.ids))
             case ev.RequestDone():
                 self._work.pop(event.request, None)
+                if begun := self._begun.pop(event.request, None):
+                    event = replace(event, ttft_s=begun.ttft_s)
             case _:
                 pass
         self._publish(event)
 
-    def generate(self, request: str, prompt: Prompt, sampling: Sampling) -> None:
-        """Ask every rank for an answer; only the first one is told the prompt."""
+    def generate(self, request: str, prompt: Prompt, sampling: Sampling, begun: Begun | None = None) -> None:
+        """Ask every rank for an answer, or the rest of it; only the first one is told the prompt."""
         self._asked += 1
         self._work[request] = Work("prefill")
         order = {"op": "generate", "id": request, "number": self._asked, **msgspec.to_builtins(sampling)}
+        if begun is not None:
+            self._begun[request] = begun
+            order["resume"] = begun.ids
+            order["max_tokens"] = sampling.max_tokens - len(begun.ids)
         self.ranks[0].send(**order, **msgspec.to_builtins(prompt))
         for rank in self.ranks[1:]:
             rank.send(**order)
+
+    def answers(self, request: str) -> bool:
+        """Whether it was asked for this answer, and is not done with it."""
+        return request in self._work
 
     def cancel(self, request: str) -> None:
         """End an answer after the token being made."""

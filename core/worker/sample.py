@@ -49,6 +49,10 @@ class Sampler:
         self._told: int | None = request.get("logprobs")
         self._prompt = set(prompt)
         self._counts: dict[int, int] = {}
+        for token in request.get("resume") or []:  # chosen by an earlier run, which drew as often
+            self._counts[int(token)] = self._counts.get(int(token), 0) + 1
+            if self._temperature:
+                self._key, _ = mx.random.split(self._key)
 
     def choose(self, logits: mx.array) -> tuple[mx.array, mx.array]:
         """Token id and log probabilities [1, V] from the last position of logits [1, L, V], still lazy."""

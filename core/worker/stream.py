@@ -32,14 +32,22 @@ class Stream:
         self._sampled = 0  # with the end-of-sequence token, which is not counted as generated
         self._stops = [str(one) for one in request.get("stop") or [] if one]
         self._held = ""  # text that may be the beginning of a stop string
+        self._resumed = [int(one) for one in request.get("resume") or []]  # said by an earlier run
+        self._mute = False
 
     def open(self, slot: Slot, reused: int, meter: Meter, tokens: Tokens) -> None:
         """The request has its cache."""
         self.slot, self.reused, self.meter = slot, reused, meter
         self._tokens = tokens
-        self._text = tokens.detokenizer([int(one) for one in self.request.get("resume") or []])
-        self._parts = tokens.parts(self.request, self.prompt)
+        self._text = tokens.detokenizer()
+        asked = self.prompt[: len(self.prompt) - len(self._resumed)]
+        self._parts = tokens.parts(self.request, asked)
         self._eos = frozenset() if self.request.get("ignore_eos") else tokens.eos
+        self._mute = True  # all this was said, but may have ended inside a character, a word or a tool's call
+        for token in self._resumed:
+            self._text.add_token(token)
+            self._say([token], self._text.last_segment)
+        self._mute = False
 
     @property
     def over(self) -> bool:
@@ -94,7 +102,7 @@ class Stream:
         self._emit(ids, told)
 
     def _emit(self, ids: list[int], told: dict[str, Any]) -> None:
-        if ids or any(told.values()):
+        if not self._mute and (ids or any(told.values())):
             self._channel.emit("tokens", id=self.name, ids=ids, **told)
 
     def _likely(self, token: int, logprob: float) -> tuple[int, float, str]:
@@ -121,9 +129,9 @@ class Stream:
             id=self.name,
             why="cancel" if cancelled else self.why,
             detail=self.detail,
-            prompt_tokens=len(self.prompt),
+            prompt_tokens=len(self.prompt) - len(self._resumed),
             reused_tokens=self.reused,
-            tokens=self.count,
+            tokens=len(self._resumed) + self.count,
             ttft_s=None if ttft is None else round(ttft, 6),
             prefill_tps=None if prefill is None else round(prefill, 3),
             decode_tps=None if decode is None else round(decode, 3),

@@ -83,10 +83,6 @@ class Tokens:
             return None
         return Parts(self._tokenizer, prompt, request.get("tools") or [])
 
-    def detokenizer(self, resume: list[int]) -> Any:
-        """A streaming detokenizer that has already said the text of `resume`."""
-        made = self._tokenizer.detokenizer
-        for one in resume:
-            made.add_token(one)
-        _ = made.last_segment
-        return made
+    def detokenizer(self) -> Any:
+        """A streaming detokenizer of its own for an answer."""
+        return self._tokenizer.detokenizer

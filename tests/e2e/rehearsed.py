@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.bus import Bus
 from core.cluster import Cluster
-from core.config import Config
+from core.config import Config, Recover
 from core.models.spec import read
 from core.rehearsal.rehearsal import BUDGETS, Rehearsal
 from core.request import Sampling
@@ -17,6 +17,9 @@ from core.session.record import Recorder
 from core.state import ClusterState, Request
 from core.wish import Wish
 from tests.e2e.until import LIMIT_S
+
+ALONE = Recover(policy="off")
+"""A failed run is left as it is."""
 
 
 class Rehearsed:
@@ -83,13 +86,14 @@ async def rehearsed(
     budgets: Sequence[float] = BUDGETS,
     max_tokens: int = 24,
     recording: Path | None = None,
+    recover: Recover = ALONE,
 ) -> AsyncIterator[Rehearsed]:
     """A cluster of `devices` with a plan for `model`, closed in time at the end."""
     bus = Bus()
     rehearsal = Rehearsal(devices, budgets)
     cluster = Cluster(
         bus,
-        Config(folder / "config", folder / "cache"),
+        Config(folder / "config", folder / "cache", recover=recover),
         spec=read(model),
         wish=Wish(split=split, everywhere=everywhere),
         sampling=Sampling(max_tokens=max_tokens),

@@ -1,0 +1,64 @@
+"""The requests without an end, in the order they came, and what it takes to ask a run for them again."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from core import events as ev
+from core.bus import Bus
+from core.request import Prompt, Sampling
+from core.run.launch import Begun, Run
+
+
+class Asked(NamedTuple):
+    """A request as it was put."""
+
+    prompt: Prompt
+    sampling: Sampling
+
+
+class Queue:
+    """Call `consider` for every event. What was streamed of an answer is in the state: its checkpoint."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._asked: dict[str, Asked] = {}
+
+    def add(self, request: str, prompt: Prompt, sampling: Sampling) -> None:
+        """Keep a request until it is done."""
+        self._asked[request] = Asked(prompt, sampling)
+
+    def put(self, request: str, run: Run) -> None:
+        """Ask a run for an answer, or for the rest of it."""
+        prompt, sampling = self._asked[request]
+        known = self._bus.state.requests[request]
+        begun = Begun(known.ids, known.first - known.started) if known.ids else None
+        run.generate(request, prompt, sampling, begun)
+
+    def put_all(self, run: Run) -> None:
+        """Ask for everything that is open, oldest first."""
+        for request in self._asked:
+            self.put(request, run)
+
+    def hold(self) -> None:
+        """The run is gone and another one is to come."""
+        for request in self._asked:
+            self._bus.publish(ev.RequestHeld(t=time.time(), request=request))
+
+    def end(self, why: ev.DoneReason, detail: str) -> None:
+        """End the requests that nobody is going to answer any more."""
+        for request in tuple(self._asked):
+            self.end_one(request, why, detail)
+
+    def end_one(self, request: str, why: ev.DoneReason, detail: str = "") -> None:
+        """End one of them."""
+        known = self._bus.state.requests.get(request)
+        tokens = len(known.ids) if known else 0
+        done = ev.RequestDone(t=time.time(), request=request, why=why, detail=detail, tokens=tokens)
+        self._bus.publish(done)
+
+    def consider(self, event: ev.AnyEvent) -> None:
+        """Forget what is done."""
+        if isinstance(event, ev.RequestDone):
+            self._asked.pop(event.request, None)

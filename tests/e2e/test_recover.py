@@ -1,0 +1,135 @@
+"""A rehearsal broken in mid-answer: the answer goes on in another run, and is the one it would have been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.config import Recover
+from core.request import Prompt, Sampling, Turn
+from tests.e2e.processes import WORKER, below
+from tests.e2e.rehearsed import Rehearsed, rehearsed
+from tests.e2e.until import soon
+
+PROMPT = "Tell me all about it"
+LONG = 150
+AT_ONCE = Recover(wait=0.0)
+PATIENT = Recover(wait=60.0)
+SAMPLED = Sampling(max_tokens=LONG, temperature=1.0, seed=7, presence_penalty=0.5, ignore_eos=True)
+
+
+async def _undisturbed(live: Rehearsed) -> tuple[tuple[int, ...], str]:
+    answer = await live.answered(await live.asked(PROMPT))
+    assert len(answer.ids) > 100
+    return answer.ids, answer.text
+
+
+async def _recovered(live: Rehearsed) -> None:
+    await live.until(lambda state: state.recovery and state.recovery.stage == "done", "the recovery")
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+async def test_an_answer_goes_on_where_it_stopped(fault, tiny, tmp_path: Path) -> None:
+    async with rehearsed(
+        tiny("llama"), 3, tmp_path, split=(2, 2, 2), max_tokens=LONG, recover=AT_ONCE
+    ) as live:
+        ids, text = await _undisturbed(live)
+        request = await live.asked(PROMPT, tokens=20)
+        first = live.bus.state.run.id
+        live.cluster.inject(fault, "demo-b")
+        answer = await live.answered(request)
+        assert (answer.ids, answer.text) == (ids, text)
+        assert (answer.done.why, answer.done.tokens, answer.held) == ("length", LONG, 1)
+        state = live.bus.state
+        assert state.run.id != first
+        # The device is as well as before: a process was killed, not the machine.
+        assert [rank.device for rank in state.run.ranks] == ["demo-a", "demo-b", "demo-c"]
+        assert state.recovery.stage == "done"
+
+
+async def test_a_lost_device_is_done_without_and_offered_when_it_is_back(tiny, tmp_path: Path) -> None:
+    async with rehearsed(
+        tiny("llama"), 3, tmp_path, split=(2, 2, 2), max_tokens=LONG, recover=AT_ONCE
+    ) as live:
+        ids, text = await _undisturbed(live)
+        request = await live.asked(PROMPT, tokens=20)
+        live.cluster.inject("cut", "demo-b")
+        answer = await live.answered(request)
+        assert (answer.ids, answer.text) == (ids, text)
+        run = live.bus.state.run
+        assert "demo-b" not in {rank.device for rank in run.ranks}
+        live.cluster.inject("mend", "demo-b")
+        await live.until(lambda state: any("is back" in a.text for a in state.alerts), "the offer")
+        assert live.bus.state.run.id == run.id, "offered, not forced"
+
+
+async def test_what_needs_a_lost_device_waits_for_it(tiny, tmp_path: Path) -> None:
+    async with rehearsed(tiny("llama"), 2, tmp_path, split=(3, 3), max_tokens=LONG, recover=PATIENT) as live:
+        ids, _ = await _undisturbed(live)
+        request = await live.asked(PROMPT, tokens=20)
+        live.cluster.inject("cut", "demo-a")
+        await live.until(lambda state: state.recovery and state.recovery.stage == "waiting", "waiting for it")
+        live.cluster.inject("mend", "demo-a")
+        assert (await live.answered(request)).ids == ids
+        assert [rank.device for rank in live.bus.state.run.ranks] == ["demo-a", "demo-b"]
+
+
+async def test_nothing_of_the_queue_is_lost_and_sampling_goes_on_too(tiny, tmp_path: Path) -> None:
+    """Programs' requests, drawn at random with a seed and a penalty, which both look back on the answer."""
+    async with rehearsed(tiny("llama"), 2, tmp_path, split=(3, 3), recover=AT_ONCE) as live:
+        live.cluster.launch()
+        await live.until(lambda state: state.run and state.run.ready, "the run")
+
+        async def ten() -> list[tuple[int, ...]]:
+            asked = [
+                live.cluster.submit(Prompt(messages=[Turn("user", f"{PROMPT} {i}")]), SAMPLED, "api")
+                for i in range(10)
+            ]
+            if disturbed:
+                await live.until(lambda state: any(len(r.ids) > 20 for r in state.open), "some tokens")
+                live.cluster.inject("kill", "demo-b")
+            return [(await live.answered(one)).ids for one in asked]
+
+        disturbed = False
+        expected = await ten()
+        disturbed = True
+        assert await ten() == expected
+        assert len(live.bus.state.faults) == 1
+
+
+async def test_asked_whether_to_go_on_a_no_ends_the_answer_and_a_yes_does_not(tiny, tmp_path: Path) -> None:
+    asked = Recover(policy="ask", wait=0.0)
+    async with rehearsed(tiny("llama"), 2, tmp_path, split=(3, 3), max_tokens=LONG, recover=asked) as live:
+        for accepted in (False, True):
+            request = await live.asked(PROMPT, tokens=20)
+            live.cluster.inject("kill", "demo-a")
+            state = await live.until(
+                lambda state: state.recovery and state.recovery.stage == "asked", "the question"
+            )
+            assert "rank 0 on demo-a was killed" in state.recovery.text
+            await soon(lambda: not below(WORKER), "the others freed meanwhile")
+            live.cluster.recover(accepted)
+            answer = await live.answered(request)
+            assert answer.done.why == ("length" if accepted else "error")
+
+
+async def test_where_nothing_is_left_the_answer_ends_and_says_so(tiny, tmp_path: Path) -> None:
+    hopeless = Recover(wait=0.0, failover=1.0)
+    async with rehearsed(tiny("llama"), 1, tmp_path, max_tokens=LONG, recover=hopeless) as live:
+        request = await live.asked(PROMPT, tokens=20)
+        live.cluster.inject("cut", "demo-a")
+        answer = await live.answered(request)
+        assert answer.done.why == "error"
+        assert "demo-a" in answer.done.detail and "no device is ready" in answer.done.detail
+        assert len(answer.ids) >= 20, "what there was of it stays"
+
+
+async def test_stopping_ends_a_recovery(tiny, tmp_path: Path) -> None:
+    async with rehearsed(tiny("llama"), 1, tmp_path, max_tokens=LONG, recover=PATIENT) as live:
+        request = await live.asked(PROMPT, tokens=5)
+        live.cluster.inject("cut", "demo-a")
+        await live.until(lambda state: state.recovery and state.recovery.stage == "waiting", "waiting for it")
+        live.cluster.stop()
+        assert (await live.answered(request)).done.why == "cancel"
+        assert not live.bus.state.recovering
