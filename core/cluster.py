@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Collection, Coroutine
 from pathlib import Path
+from random import Random
 from typing import Any, get_args
 
 from core import events as ev
@@ -19,7 +20,7 @@ from core.config import THIS_MACHINE, Config, DeviceEntry
 from core.conversations.archive import Archive
 from core.conversations.manner import Manner
 from core.conversations.turns import turns
-from core.faults import inject
+from core.faults import chaos, inject
 from core.handmade import Handmade
 from core.intents import FaultKind, why_not_ask, why_not_launch
 from core.member import Member
@@ -363,6 +364,11 @@ class Cluster:
     def inject(self, kind: FaultKind, device: str) -> None:
         if self._rehearsal is not None:
             self._spawn(inject(kind, device, self._rehearsal, self.bus))
+
+    def disturb(self) -> None:
+        """Break something every now and then, in a rehearsal."""
+        if self._rehearsal is not None:
+            self._spawn(chaos(self._rehearsal, self.bus, Random()))
 
     # Life
 

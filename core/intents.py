@@ -12,7 +12,7 @@ from core.session.marks import Mark
 from core.shelf import Shelf
 from core.state import ClusterState
 
-FaultKind = Literal["kill", "freeze", "thaw", "cut", "mend", "delay", "hasten"]
+FaultKind = Literal["kill", "freeze", "thaw", "cut", "mend", "slow", "delay", "hasten"]
 
 
 class Conversations(Protocol):

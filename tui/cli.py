@@ -113,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", "tui.open:demo", "the console on a rehearsed cluster on this machine")
     demo.add_argument("--devices", type=_count(1, 16), default=3, metavar="N")
     demo.add_argument("--model", default="demo", help="a model directory instead of the demo model")
+    demo.add_argument(
+        "--chaos", action="store_true", help="break a device every now and then, and watch it recover"
+    )
     demo.add_argument("--record", type=Path, metavar="FILE", help="record the session")
 
     devices = add("devices", "tui.headless:devices", "browse the network, list peers and devices")

@@ -49,7 +49,7 @@ def _faults(desk: Desk) -> Iterator[Command]:
     intents = desk.intents
     for kind in intents.faults if intents else ():
         for device in in_order(desk.state):
-            rank = kind in ("kill", "freeze", "thaw")
+            rank = kind in ("kill", "freeze", "thaw", "slow")
             target = f"rank on {device.name}" if rank else f"links of {device.name}"
             if intents is not None:
                 inject = partial(intents.inject, kind, device.id)

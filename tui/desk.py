@@ -41,11 +41,8 @@ class Desk:
             case "launch":
                 return why_not_launch(state)
             case "stop":
-                return (
-                    None
-                    if state.run is not None and state.run.live
-                    else "no run is live; l launches the plan"
-                )
+                live = state.recovering or (state.run is not None and state.run.live)
+                return None if live else "no run is live; l launches the plan"
             case "ask":
                 return why_not_ask(state)
             case "bench":

@@ -24,10 +24,10 @@ def console(args: Namespace) -> int:
 
 def demo(args: Namespace) -> int:
     """The console on a rehearsal."""
-    return _open(args, devices=args.devices)
+    return _open(args, devices=args.devices, chaos=args.chaos)
 
 
-def _open(args: Namespace, devices: int) -> int:
+def _open(args: Namespace, devices: int, *, chaos: bool = False) -> int:
     _needs_terminal()
     from tui.app import ConsoleApp
 
@@ -49,6 +49,8 @@ def _open(args: Namespace, devices: int) -> int:
             conversations=config.conversations(rehearsed=bool(devices)),
         )
         await prepare.start(cluster)
+        if chaos:
+            cluster.disturb()
         return cluster
 
     app = ConsoleApp(bus, connect, title="exo-tui demo" if devices else "exo-tui")

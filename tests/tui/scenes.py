@@ -304,6 +304,9 @@ class FakeIntents:
     def stop(self) -> None:
         self.calls.append(("stop",))
 
+    def recover(self, accepted: bool) -> None:
+        self.calls.append(("recover", accepted))
+
     def ask(self, prompt: str, replaces: str = "") -> None:
         self.calls.append(("ask", prompt, replaces) if replaces else ("ask", prompt))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from core import events as ev
 from core.circumstances import hosts
 from core.plan.propose import split
@@ -84,6 +86,18 @@ async def test_a_new_host_key_is_shown_and_answered(console: Open) -> None:
         assert "SHA256:abcDEF123" in desk.text
         await desk.press("y")
         assert desk.intents.calls == [("trust", "studio", True)]
+
+
+@pytest.mark.parametrize("key", ["y", "n"])
+async def test_a_failed_run_asks_whether_to_go_on(key: str, console: Open) -> None:
+    lost = "rank 1 on demo-b was killed (SIGKILL) in decode. Go on without it?"
+    events = [*scenes.everything(), ev.RecoveryChanged(t=T, stage="asked", text=lost)]
+    async with console(events) as desk:
+        assert "Go on without it?" in desk.text
+        await desk.press(key)
+        assert desk.intents.calls == [("recover", key == "y")]
+        await desk.settle()
+        assert "y go on" not in desk.text, "asked once"
 
 
 async def test_enter_adds_the_chosen_peer(console: Open) -> None:

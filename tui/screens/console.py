@@ -12,6 +12,7 @@ from textual.events import Key
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
+from core.events import RecoveryChanged
 from core.state import ClusterState
 from tui import keymap
 from tui.desk import Desk
@@ -21,6 +22,7 @@ from tui.screens.bench import BenchScreen
 from tui.screens.board import BoardScreen
 from tui.screens.doctor import DoctorScreen
 from tui.screens.plan import PlanScreen
+from tui.screens.question import Question
 from tui.screens.trust import TrustScreen
 from tui.widgets import plot
 from tui.widgets.chatlog import ChatLog, ChatPane
@@ -57,6 +59,7 @@ class ConsoleScreen(Screen[None]):
         self._plotted: ClusterState | None = None
         self._told: ClusterState | None = None
         self._reasons: tuple[str | None, ...] = ()
+        self._asked: RecoveryChanged | None = None
         self._deferred: set[tuple[str, str]] = set()
         """Host keys whose question was answered or put off; they do not open by themselves again."""
 
@@ -111,6 +114,7 @@ class ConsoleScreen(Screen[None]):
         self.query_one(ClusterPane).draw(state)
         self.query_one(LogPane).draw(state)
         self._trust(state)
+        self._recover(state)
 
     def paint_plots(self) -> None:
         """Draw the charts when they can be seen."""
@@ -152,6 +156,19 @@ class ConsoleScreen(Screen[None]):
                 self.desk.intents.trust(device, accepted)
 
         app_of(self).push_screen(TrustScreen(asked), answered)
+
+    def _recover(self, state: ClusterState) -> None:
+        """Ask whether to go on after a failed run, once."""
+        asked, intents = state.recovery, self.desk.intents
+        if asked is None or asked.stage != "asked" or asked is self._asked or intents is None:
+            return
+        if app_of(self).screen is self:
+            self._asked = asked
+
+            def answered(accepted: bool | None) -> None:
+                intents.recover(bool(accepted))
+
+            app_of(self).push_screen(Question(asked.text, "y go on   n leave it"), answered)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that do nothing now are dimmed, those that can never work here are left out."""

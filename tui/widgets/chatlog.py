@@ -61,6 +61,8 @@ def status_line(request: Request, state: ClusterState) -> list[Cell]:
         case "done":
             return stats(request)
         case "waiting":
+            if state.recovering and state.recovery is not None:
+                return [(f"▲ interrupted; {state.recovery.text}", "$text-warning")]
             run = state.run
             if run is not None and run.live and run.ready is None:
                 up = sum(rank.phase == "ready" for rank in run.ranks)

@@ -29,9 +29,12 @@ def run_rows(state: ClusterState, width: int) -> list[Content]:
     if run.certificate:
         proof = f"every layer held once ✓ {run.certificate.held_sha256[:6]}"
         rows.append(line((proof, "$text-success"), width=width))
-    if run.stopped:
-        why = Content.styled(run.stopped.reason, "$muted").wrap(max(1, width - 2))
-        rows += [Content("  ") + row for row in why if run.stopped.reason]
+    reason = run.stopped.reason if run.stopped else run.blamed.text if run.blamed else ""
+    if reason:
+        why = Content.styled(reason, "$muted").wrap(max(1, width - 2))
+        rows += [Content("  ") + row for row in why]
+    if state.recovering and state.recovery is not None and state.recovery.text != reason:
+        rows.append(line(("▲ ", "$text-warning"), (state.recovery.text, ""), width=width))
     cells: list[list[Cell]] = [[(text, "$muted") for text in _HEAD]]
     times = _last_times(state)
     cells += [_rank(state, rank, times.get(rank.rank)) for rank in run.ranks]

@@ -23,6 +23,8 @@ def cluster_word(state: ClusterState) -> Cell:
             return (f"○ starting {up}/{len(run.ranks)}", "$text-primary")
         active = state.active
         return ("● answering" if active else "● run ready", "$text-success")
+    if state.recovering:
+        return ("▲ recovering", "$text-warning")
     if run is not None and run.stopped is not None and run.stopped.failed:
         return ("✖ run failed", "$text-error")
     if state.plan is not None:
