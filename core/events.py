@@ -24,8 +24,9 @@ Phase = Literal["starting", "copy", "hello", "environment", "connect", "load", "
 Level = Literal["info", "warning", "error"]
 Pressure = Literal["normal", "warning", "critical"]
 Doing = Literal[
-    "starting", "hello", "environment", "connect", "load", "warmup", "ready", "prefill", "decode", "idle"
-]
+    "starting", "copy", "hello", "environment", "connect", "load", "warmup", "ready",
+    "prefill", "decode", "idle",
+]  # fmt: skip
 """What a rank is at: a phase of the start, or of the answer being made."""
 Fault = Literal["killed", "failed", "lost", "console", "stopped", "silent", "slow", "link"]
 """`lost`: the connection to a device; `console`: those to all, so that this computer is at fault."""

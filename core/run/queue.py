@@ -37,9 +37,10 @@ class Queue:
         run.generate(request, prompt, sampling, begun)
 
     def put_all(self, run: Run) -> None:
-        """Ask for everything that is open, oldest first."""
+        """Ask for everything that is open and was not asked for yet, oldest first."""
         for request in self._asked:
-            self.put(request, run)
+            if not run.answers(request):
+                self.put(request, run)
 
     def hold(self) -> None:
         """The run is gone and another one is to come."""
