@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any, cast
+
+import msgspec
+from msgspec.structs import asdict, replace
 
 # CSI; then OSC, DCS, SOS, PM, APC up to their end or the end of the text; then any other escape.
 _SEQUENCES = re.compile(
@@ -53,3 +57,19 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}"
         count /= 1024
     return f"{count:.1f} GiB"
+
+
+def scrub(value: Any, limit: int = 2**22) -> Any:
+    """A decoded value with every string in it, however deep, through `clean`."""
+    match value:
+        case str():
+            return clean(value, limit)
+        case tuple():
+            return tuple(scrub(one, limit) for one in cast("tuple[Any, ...]", value))
+        case dict():
+            known = cast("dict[Any, Any]", value)
+            return {scrub(key, limit): scrub(one, limit) for key, one in known.items()}
+        case msgspec.Struct():
+            return replace(value, **{name: scrub(one, limit) for name, one in asdict(value).items()})
+        case _:
+            return value

@@ -9,6 +9,7 @@ from typing import ClassVar, cast
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
@@ -59,6 +60,15 @@ class ConsoleApp(App[None]):
         self._connect_to = connect
         self._problems += themes.install(self, config_folder())
         self.set_keymap(self.keys)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Between the app and a real terminal stands a guard."""
+        usual = super().get_driver_class()
+        if usual.__name__ != "LinuxDriver":  # a test's, or a browser's
+            return usual
+        from tui.driver import GuardedDriver
+
+        return GuardedDriver
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own variables, for themes that do not name them."""

@@ -39,7 +39,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _complain(text: str, code: int) -> int:
-    print(f"exo-tui: {text}", file=sys.stderr)
+    from core.text import clean  # file names and settings are quoted in complaints
+
+    print(f"exo-tui: {clean(text)}", file=sys.stderr)
     return code
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Literal
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from core.events import DoneReason, Likely, Phase, ToolCall
-from core.text import clean, clean_line
+from core.text import clean_line, scrub
 
 
 class Said(msgspec.Struct, frozen=True, tag_field="ev", tag=str.lower):
@@ -138,19 +138,7 @@ def decode(line: bytes) -> Line:
         said = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a worker's line ({clean_line(str(error))})") from None
-    cleaned = _cleaned(said)
+    cleaned = scrub(said, 2**16)
     if isinstance(said, Tokens):
         return replace(cleaned, raw=said.text if cleaned.text != said.text else "")
     return cleaned
-
-
-def _cleaned(value: Any) -> Any:
-    match value:
-        case str():
-            return clean(value, 2**16)
-        case tuple():
-            return tuple(map(_cleaned, cast("tuple[Any, ...]", value)))
-        case msgspec.Struct():
-            return replace(value, **{name: _cleaned(one) for name, one in asdict(value).items()})
-        case _:
-            return value

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import zstandard
 
 from core.events import AnyEvent
 from core.state import ClusterState
+from core.text import clean_line, scrub
 
 FORMAT = "exo-tui-session"
 VERSION = 1
+LARGEST = 2**31
+"""Bytes of a recording that are read: a few kilobytes can be made to unpack to any number."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,21 +61,30 @@ def read(path: Path) -> Recording:
         raise RecordingError(f"{path} ends before its first line is complete")
     try:
         stamp = msgspec.json.decode(lines[0], type=_Stamp)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise RecordingError(f"{path} is not an exo-tui recording") from None
     if stamp.format != FORMAT or stamp.version != VERSION:
         raise RecordingError(
-            f"{path} is a {stamp.format!r} of version {stamp.version}; this exo-tui reads version {VERSION}"
+            f"{path} is a {clean_line(stamp.format)!r} of version {stamp.version}; "
+            f"this exo-tui reads version {VERSION}"
         )
     try:
-        header = msgspec.json.decode(lines[0], type=Header)
-        events = tuple(_events.decode(line) for line in lines[1:])
-    except msgspec.DecodeError as error:
-        raise RecordingError(f"{path} is damaged: {error}") from None
+        header = _fit(msgspec.json.decode(lines[0], type=Header), lines[0])
+        events = tuple(_fit(_events.decode(line), line) for line in lines[1:])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordingError(f"{path} is damaged: {clean_line(str(error))}") from None
     return Recording(header, events, truncated=bool(rest) or not whole)
 
 
 _events = msgspec.json.Decoder(AnyEvent)
+_SUSPECT = re.compile(rb"\\[ubfr]|[\x7f-\xff]")
+"""In a line without any of these there is nothing to clean."""
+T = TypeVar("T")
+
+
+def _fit(said: T, line: bytes) -> T:
+    """What a line said, fit to be shown: recordings are passed on, and anybody can make one."""
+    return scrub(said) if _SUSPECT.search(line) else said
 
 
 def _decompress(data: bytes) -> tuple[bytes, bool]:
@@ -78,7 +92,7 @@ def _decompress(data: bytes) -> tuple[bytes, bool]:
     parts: list[bytes] = []
     reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True)
     try:
-        while chunk := reader.read(2**16):
+        while (chunk := reader.read(2**16)) and len(parts) < LARGEST >> 16:
             parts.append(chunk)
     except zstandard.ZstdError:
         return b"".join(parts), False
