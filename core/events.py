@@ -283,7 +283,11 @@ class RankLoaded(Event, frozen=True, kw_only=True):
 
 
 class RankBeat(Event, frozen=True, kw_only=True):
-    """A rank is alive: what it is doing, since when, and its MLX memory."""
+    """A rank is alive: what it is doing, since when, and its MLX memory.
+
+    The rest is of the time since the last one, half a second: steps, requests that were served in a step, and
+    seconds spent computing, waiting for neighbours, and handing over to them.
+    """
 
     run: str
     rank: int
@@ -293,6 +297,11 @@ class RankBeat(Event, frozen=True, kw_only=True):
     active: int
     peak: int
     cache: int
+    steps: int = 0
+    rows: float = 0.0
+    compute_s: float = 0.0
+    wait_s: float = 0.0
+    send_s: float = 0.0
 
 
 class RankLogged(Event, frozen=True, kw_only=True):

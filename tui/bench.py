@@ -57,7 +57,7 @@ async def bench(args: Namespace) -> int:
     """Run a suite, record it, print what came of it. What was measured before ctrl+c is kept and printed."""
     config = prepare.settings()
     suite = _suite(args)
-    spec = await prepare.model(args.model, config.cache)
+    spec = await prepare.model(args.model, config.cache, args.kv_bits)
     if suite.longest > spec.context:
         raise UsageError(
             f"suite {suite.name} needs a context of {suite.longest} tokens; {spec.name} has {spec.context}"

@@ -210,6 +210,9 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context", type=_count(1, 10**7), default=4096, metavar="N", help="tokens (default 4096)"
     )
+    parser.add_argument(
+        "--kv-bits", type=int, choices=(2, 3, 4, 5, 6, 8), default=0, help="quantise the KV cache"
+    )
     parser.add_argument("--mode", choices=("auto", "pipeline", "tensor"), default="auto")
     parser.add_argument("--split", type=_split, default=(), metavar="12,10,8", help="layers per device")
     parser.add_argument(

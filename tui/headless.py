@@ -140,7 +140,7 @@ async def run(args: Namespace) -> int:
     config = prepare.settings()
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     sampling = prepare.sampling(args)
-    spec = await prepare.model(args.model, config.cache)
+    spec = await prepare.model(args.model, config.cache, args.kv_bits)
     prepare.adds_up(wish, spec)
     bus = Bus()
     recording = prepare.recorder(bus, args.record)

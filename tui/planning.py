@@ -42,7 +42,7 @@ async def plan(args: Namespace) -> int:
             known = clusterfile.decode(_read(args.cluster))
         except InputError as error:
             raise UsageError(f"{args.cluster}: {error}") from None
-        spec = await prepare.model(args.model, config.cache)
+        spec = await prepare.model(args.model, config.cache, args.kv_bits)
         prepare.adds_up(wish, spec)
         _names_are_known(args.on, known[0])
         try:
@@ -50,7 +50,7 @@ async def plan(args: Namespace) -> int:
         except PlanError as error:
             raise Failure(str(error)) from None
         return _show(spec, chosen, *known, as_json=args.json)
-    spec = await prepare.model(args.model, config.cache)
+    spec = await prepare.model(args.model, config.cache, args.kv_bits)
     prepare.adds_up(wish, spec)
     bus = Bus()
     cluster = Cluster(bus, config, spec=spec, wish=wish)

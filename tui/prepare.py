@@ -27,8 +27,17 @@ def settings() -> config.Config:
         raise UsageError(str(error)) from None
 
 
-async def model(name: str, cache: Path) -> ModelSpec:
-    """The spec of a MODEL argument; `demo` is made first when it is not there. Raises UsageError, Failure."""
+async def model(name: str, cache: Path, kv_bits: int = 0) -> ModelSpec:
+    """The spec of a MODEL argument, with its KV cache in so many bits if not 0; `demo` is made first when it
+    is not there. Raises UsageError, Failure."""
+    spec = await _model(name, cache)
+    try:
+        return spec.packed(kv_bits) if kv_bits else spec
+    except ModelError as error:
+        raise UsageError(str(error)) from None
+
+
+async def _model(name: str, cache: Path) -> ModelSpec:
     if name == "demo":
         try:
             path = await demo.ensure(cache, lambda line: print(line, file=sys.stderr))

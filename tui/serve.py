@@ -26,7 +26,7 @@ async def serve(args: Namespace) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     config = prepare.settings()
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
-    spec = await prepare.model(args.model, config.cache)
+    spec = await prepare.model(args.model, config.cache, args.kv_bits)
     prepare.adds_up(wish, spec)
     token: str = args.token or os.environ.get("EXO_TUI_TOKEN") or ""
     try:

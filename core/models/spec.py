@@ -55,11 +55,30 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Attention over a latent cache (MLA), which a tensor group cannot share out."""
     unshared: dict[int, str] = {}
     """Numbers of ranks that cannot share each layer as a tensor group, and why; the others up to 8 can."""
+    width: int = 2
+    """Bytes of a number as the model computes with it."""
+    kv_bits: int = 0
+    """Bits of a cached number where the cache is to be quantised; 0: it is not."""
 
     @property
     def weights(self) -> int:
         """Bytes of all weights on disk."""
         return sum(self.layer_bytes) + self.embed_bytes + (0 if self.tied else self.head_bytes)
+
+    def packed(self, kv_bits: int) -> ModelSpec:
+        """The same model with its KV cache in so many bits; each group of 64 has a scale and a bias besides.
+
+        Raises ModelError for a cache that mlx-lm does not quantise; the worker knows more such families.
+        """
+        if self.kv_bits:
+            raise ModelError(f"{self.name} has its cache in {self.kv_bits} bits already")
+        if self.latent or any(self.windows):
+            what = "a latent cache" if self.latent else "the cache of a sliding window"
+            raise ModelError(f"{self.name} ({self.family}): mlx-lm does not quantise {what}")
+        part = (kv_bits / 8 + 2 * self.width / 64) / self.width
+        return msgspec.structs.replace(
+            self, kv_bits=kv_bits, kv_bytes=tuple(round(part * one) for one in self.kv_bytes)
+        )
 
 
 SHARERS = range(2, 9)
@@ -117,6 +136,7 @@ def read(path: Path) -> ModelSpec:
         experts_used=experts,
         latent=bool(config.kv_lora_rank) and config.model_type not in _EXPANDED_MLA,
         unshared={size: clean_line(why) for size in SHARERS if (why := refusal(keys, size))},
+        width=width,
     )
 
 

@@ -105,7 +105,7 @@ class Run:
             rank.gigabytes = weights(self._spec, post.start, post.end, post.parts) / 1e9
         results = await asyncio.gather(
             *(
-                rank.start({**order, "beat": self._limits.beat})
+                rank.start({**order, "beat": self._limits.beat, "kv_bits": self._spec.kv_bits})
                 for rank, order in zip(self.ranks, told, strict=True)
             ),
             return_exceptions=True,

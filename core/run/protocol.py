@@ -63,6 +63,11 @@ class Beat(Said, frozen=True):
     active: int
     peak: int
     cache: int
+    steps: int = 0
+    rows: float = 0.0
+    compute_s: float = 0.0
+    wait_s: float = 0.0
+    send_s: float = 0.0
 
 
 class Prefill(Said, frozen=True):

@@ -99,7 +99,15 @@ def _run(channel: Channel) -> None:
     # Only if asked: tokens may differ from those of the packed weights where two are nearly as likely.
     memory = int(start.get("memory") or 0) if start.get("dequantise", "never") == "auto" else 0
     divide = partial(shard, group=group) if group is not None else None
-    stage = Stage(model, first, last, lambda done, total: channel.phase("load", done, total), memory, divide)
+    stage = Stage(
+        model,
+        first,
+        last,
+        lambda done, total: channel.phase("load", done, total),
+        memory,
+        divide,
+        int(start.get("kv_bits") or 0),
+    )
     if (stage.first, stage.last) != (place.first, place.last):
         raise ControlError(f"layers {first} to {last} are not for rank {rank} of {size}")
     tokens = Tokens(model) if rank == 0 else None

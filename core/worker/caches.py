@@ -7,6 +7,7 @@ masks and positions, so the list has to be complete and its offsets true on ever
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
@@ -43,11 +44,22 @@ def _merges(cache: Any) -> bool:
     return hasattr(cache, "merge") and not getattr(cache, "keep", 0)
 
 
+@dataclass(frozen=True)
+class Packing:
+    """Keys and values in `bits` each, and a scale and a bias in the model's own type a group of them."""
+
+    bits: int
+    group: int
+
+
 class Caches:
     """One request's caches for the layers of a stage; `offset` is the tokens seen."""
 
-    def __init__(self, model: nn.Module, mine: set[int] | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, mine: set[int] | None = None, packing: Packing | None = None
+    ) -> None:
         """`mine`: which of the model's caches are real here; None: all of them."""
+        self._packing = packing
         self.all: list[Any] = make_prompt_cache(model)
         self.offset = 0
         self.own = sorted(range(len(self.all)) if mine is None else mine)
@@ -66,7 +78,16 @@ class Caches:
     @property
     def mergeable(self) -> bool:
         """Whether mlx_lm can make one cache of several such as these."""
-        return all(map(_merges, self.all))
+        return self._packing is None and all(map(_merges, self.all))
+
+    @property
+    def unpackable(self) -> str:
+        """Why they cannot be quantised; "" if they can."""
+        if any(isinstance(one, RotatingKVCache) for one in self.all):
+            return "mlx-lm does not quantise the cache of a sliding window"
+        if not any(type(one) is KVCache for one in self.all):
+            return "it has no cache of keys and values by themselves"
+        return ""
 
     def relink(self) -> None:
         """Let the own caches, which may be others than before, stand in for those elsewhere."""
@@ -92,6 +113,15 @@ class Caches:
     def advance(self, tokens: int) -> None:
         """The stage has seen so many more tokens."""
         self.count(self.offset + tokens)
+        if self._packing is not None:
+            self._pack(self._packing)
+
+    def _pack(self, packing: Packing) -> None:
+        """Quantise what is not yet: as in mlx_lm after the first pass, which sees it as it was."""
+        for index in self.own:
+            if type(self.all[index]) is KVCache:
+                self.all[index] = self.all[index].to_quantized(packing.group, packing.bits)
+        self.relink()
 
     def trim(self, keep: int) -> bool:
         """Cut back to `keep` tokens; False, and nothing changed, where some layer of the *model* cannot.

@@ -9,6 +9,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
@@ -43,6 +44,7 @@ class Channel:
         self._since = time.monotonic()
         self.step = 0
         self.every = BEAT
+        self.measured: Callable[[], dict[str, Any]] = dict  # goes into each beat
         threading.Thread(target=self._read, name="control", daemon=True).start()
 
     def emit(self, ev: str, **fields: Any) -> None:
@@ -149,5 +151,6 @@ class Channel:
                 active=mx.get_active_memory(),
                 peak=mx.get_peak_memory(),
                 cache=mx.get_cache_memory(),
+                **self.measured(),
             )
             time.sleep(self.every)

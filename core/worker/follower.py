@@ -122,8 +122,8 @@ class Follower:
     def _step(self, frame: Frame) -> None:
         stage = self._stage
         held, answering, hidden = self._expected(frame)
-        for one in answering:
-            one.meter.begin(len(answering))
+        meters = [one.meter for one in answering]
+        self._clock.begin(meters)
         out = self._forward(stage.adopt(hidden, Flag.LIFTED in frame.flags), held)
         if not stage.last:
             said = hidden_frame(stage, held, frame, out)
@@ -133,8 +133,7 @@ class Follower:
             assert isinstance(held, Caches)
             held.evaluate()  # logits nobody asked for are never computed
             said = Frame(Op.FED, frame.slot, frame.number, chain=frame.chain)
-        for one in answering:
-            one.meter.end()
+        self._clock.end(meters, "sending")
         self._wire.send(said)
         self._count()
 

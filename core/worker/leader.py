@@ -192,18 +192,19 @@ class Leader:
         ids = stream.prompt[at : min(at + chunk, len(stream.prompt) - 1)]
         slot.tokens += ids
         began = time.perf_counter()
-        meter.begin()
+        self._clock.begin([meter])
         step = self._told(Frame(Op.STEP, slot.index, at))
         out = self._forward(step, mx.array([ids]), slot.caches)
         if self._wire is not None:
             frame = hidden_frame(self._stage, slot.caches, step, out)
-            meter.end()
+            self._clock.end([meter], "sending")
             self._asked.append(Asked(step.chain, [stream], done=stream.fed_tokens))
             stream.asked += 1
             self._wire.send(frame)
+            self._clock.now("busy")
         else:
             slot.caches.evaluate()
-            meter.end("busy")
+            self._clock.end([meter], "busy")
             stream.prefilled(stream.fed_tokens)
         seconds = time.perf_counter() - began
         self._share.took(seconds)
@@ -215,22 +216,24 @@ class Leader:
         streams = group.streams
         ids = mx.array([[stream.token] for stream in streams])
         held, step = self._held(group)
+        meters = [stream.meter for stream in streams if stream.meter is not None]
+        self._clock.begin(meters)
         for stream in streams:
-            assert stream.slot is not None and stream.meter is not None
+            assert stream.slot is not None
             stream.slot.tokens.append(stream.token)
-            stream.meter.begin(len(streams))
         out = self._forward(step, ids, held)
         if self._wire is not None:
             frame = hidden_frame(self._stage, held, step, out)
             self._asked.append(Asked(step.chain, streams[:], group))
             for stream in streams:
                 stream.asked += 1
-            self._pause(streams, "waiting")
+            self._clock.end(meters, "sending")
             self._wire.send(frame)
+            self._clock.now("busy")
         else:
             samplers = [stream.sampler for stream in streams if stream.sampler is not None]
             picks = pick(samplers, out)
-            self._pause(streams, "busy")
+            self._clock.end(meters, "busy")
             group.asked = False
             for stream, one in zip(streams[:], picks, strict=True):
                 stream.take(one.token, one.told)
@@ -255,12 +258,6 @@ class Leader:
         if self._steps % CLEAR == 0:
             mx.clear_cache()
         return held.forward(ids) if isinstance(held, Band) else self._stage.forward(ids, held)
-
-    @staticmethod
-    def _pause(streams: list[Stream], state: str) -> None:
-        for stream in streams:
-            if stream.meter is not None:
-                stream.meter.end(state)
 
     def _receive(self) -> None:
         """Take one answer from the last rank."""

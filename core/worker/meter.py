@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import mlx.core as mx
 
@@ -11,24 +13,53 @@ from .control import Channel
 
 
 class Clock:
-    """Seconds the rank has spent computing, and waiting for or handing over to its neighbours."""
+    """Seconds the rank has spent computing, waiting for its neighbours, and handing over to them."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._seconds = {"busy": 0.0, "waiting": 0.0, "idle": 0.0}
+        self._seconds = {"busy": 0.0, "waiting": 0.0, "sending": 0.0, "idle": 0.0}
         self._state, self._since = "idle", time.perf_counter()
+        self._steps = self._rows = 0
+        self._told = self._totals()
+        channel.measured = self.interval
 
     def now(self, state: str) -> None:
-        """From here on "busy", "waiting", or "idle" with nothing to answer."""
+        """From here on "busy", "waiting", "sending", or "idle" with nothing to answer."""
         moment = time.perf_counter()
         self._seconds[self._state] += moment - self._since
         self._state, self._since = state, moment
-        self._channel.now(state, self._channel.step + (state == "busy"))
+        # To hand over is to wait for a neighbour that takes it.
+        self._channel.now("waiting" if state == "sending" else state, self._channel.step + (state == "busy"))
 
-    def read(self, state: str) -> float:
-        """Seconds spent in a state so far."""
-        since = time.perf_counter() - self._since if state == self._state else 0.0
-        return self._seconds[state] + since
+    def read(self, *states: str) -> float:
+        """Seconds spent in these states so far."""
+        since = time.perf_counter() - self._since if self._state in states else 0.0
+        return sum(self._seconds[state] for state in states) + since
+
+    def begin(self, meters: Sequence[Meter]) -> None:
+        """A step begins, for these requests."""
+        self.now("busy")
+        self._steps += 1
+        self._rows += len(meters)
+        for meter in meters:
+            meter.begin(len(meters))
+
+    def end(self, meters: Sequence[Meter], state: str) -> None:
+        """It is computed."""
+        self.now(state)
+        for meter in meters:
+            meter.end()
+
+    def interval(self) -> dict[str, Any]:
+        """Since the last call: steps, requests a step, seconds. Called from one thread, that of the beats."""
+        before, self._told = self._told, self._totals()
+        steps, rows, *seconds = (now - then for now, then in zip(self._told, before, strict=True))
+        compute, wait, send = (round(max(0.0, one), 6) for one in seconds)
+        occupancy = round(rows / steps, 3) if steps else 0.0
+        return {"steps": int(steps), "rows": occupancy, "compute_s": compute, "wait_s": wait, "send_s": send}
+
+    def _totals(self) -> tuple[float, ...]:
+        return (self._steps, self._rows, *map(self.read, ("busy", "waiting", "sending")))
 
 
 class Meter:
@@ -36,21 +67,19 @@ class Meter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waited = clock.read("waiting")
+        self._waited = clock.read("waiting", "sending")
         self._computed = 0.0
         self._begun = 0.0
         self._steps = self._merged = 0
 
-    def begin(self, rows: int = 1) -> None:
+    def begin(self, rows: int) -> None:
         """What is computed from here is for so many requests, this one among them."""
-        self._clock.now("busy")
         self._begun = self._clock.read("busy")
         self._steps += 1
         self._merged += rows > 1
 
-    def end(self, state: str = "waiting") -> None:
+    def end(self) -> None:
         """Up to here."""
-        self._clock.now(state)
         self._computed += self._clock.read("busy") - self._begun
 
     def report(self, channel: Channel, request: str) -> None:
@@ -59,7 +88,7 @@ class Meter:
             "timed",
             id=request,
             compute_s=round(self._computed, 6),
-            wait_s=round(self._clock.read("waiting") - self._waited, 6),
+            wait_s=round(self._clock.read("waiting", "sending") - self._waited, 6),
             steps=self._steps,
             merged=self._merged,
             peak=mx.get_peak_memory(),

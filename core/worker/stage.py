@@ -17,7 +17,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import _get_classes, load_model
 
 from . import dequantise
-from .caches import Caches, Merged
+from .caches import Caches, Merged, Packing
 from .graph import used
 from .layers import Unsplittable, layers_of
 from .seam import cut
@@ -25,6 +25,7 @@ from .wiring import Wiring
 
 # Families whose attention goes wrong, or not at all, with merged caches (mlx-lm 0.32.2): they take turns.
 APART = ("afm7", "gemma2")
+GROUPS = (64, 32)  # of quantised keys and values, the first that fits the heads; mlx_lm takes 64
 WARM = (8, 1)  # tokens of the warm-up forwards: matrix-matrix kernels, then matrix-vector ones
 
 
@@ -53,11 +54,13 @@ class Stage:
         progress: Callable[[int, int], None],
         memory: int | None = None,
         divide: Callable[[nn.Module, dict[str, Any]], None] | None = None,
+        kv_bits: int = 0,
     ) -> None:
         """Read exactly this stage's tensors; `progress(done, total)` after each layer.
 
         `memory`: weights may be dequantised within so many bytes, where that is faster. `divide` leaves a
-        part of each layer of the still lazy model. Raises BadModel and Unsplittable.
+        part of each layer of the still lazy model. `kv_bits`, if not 0: of keys and values in the caches.
+        Raises BadModel and Unsplittable.
         """
         if not (path / "config.json").is_file():
             raise BadModel(f"{path} is not a model: it has no config.json")
@@ -81,6 +84,7 @@ class Stage:
         if divide is not None:
             divide(self.model, config)
         own = layers[start:end]
+        self._packing: Packing | None = None
         self.choice = dequantise.Choice()
         if memory and not on_gpu():
             self.choice = dequantise.choose(self.model, own, layers[:start] + layers[end:], memory)
@@ -98,6 +102,8 @@ class Stage:
         else:
             self._held = self._needed(named, own)
         self._check(given)
+        if kv_bits:
+            self._packing = self._packed(family, kv_bits)
         # Whether steps of several requests can be one pass here.
         self.merges = family not in APART and self.caches().mergeable
         for done, layer in enumerate(own):
@@ -127,6 +133,20 @@ class Stage:
         if missing:
             raise BadModel(f"{len(missing)} tensors of this stage are not in the model's files: {missing[0]}")
 
+    def _packed(self, family: str, bits: int) -> Packing:
+        """How keys and values are quantised, tried in passes that compute nothing. Raises BadModel."""
+        reason = self.caches().unpackable
+        for group in () if reason else GROUPS:
+            packing = Packing(bits, group)
+            caches = Caches(self.model, self._mine, packing)
+            try:
+                for length in WARM:
+                    self.forward(self._zeros(length), caches)
+                return packing
+            except (ValueError, TypeError, AttributeError, IndexError) as error:
+                reason = str(error)  # families with an attention of their own expect arrays
+        raise BadModel(f"{family} cannot keep its KV cache in {bits} bits: {reason}")
+
     @property
     def weights(self) -> int:
         """Bytes of the tensors held."""
@@ -140,7 +160,7 @@ class Stage:
 
     def caches(self) -> Caches:
         """An empty KV cache for one sequence."""
-        return Caches(self.model, self._mine)
+        return Caches(self.model, self._mine, self._packing)
 
     def forward(self, given: mx.array, caches: Caches | Merged) -> mx.array:
         """One pass over the next tokens of the sequences that `caches` holds, still lazy.

@@ -171,16 +171,15 @@ class Member(Head):
             given = tensor.reshape(1, -1) if isinstance(held, Caches) else tensor.reshape(-1, 1)
         else:
             given = stage.adopt(tensor, Flag.LIFTED in frame.flags)
-        for one in answering:
-            one.meter.begin(len(answering))
+        meters = [one.meter for one in answering]
+        self._clock.begin(meters)
         out = self._forward(given, held)
         # Just what the first of the group computes: who leaves out a layer leaves the others waiting in it.
         if Flag.SAMPLE in frame.flags or not stage.last:
             mx.eval(out)
         if Flag.SAMPLE not in frame.flags and isinstance(held, Caches):
             held.evaluate()
-        for one in answering:
-            one.meter.end()
+        self._clock.end(meters, "waiting")
         self._count()
 
 

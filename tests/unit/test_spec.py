@@ -29,6 +29,16 @@ def test_float32_weights_mean_a_float32_cache(tmp_path: Path) -> None:
     assert read(model(tmp_path, LLAMA, llama("F32"))).kv_bytes == (2 * 2 * 8 * 4,) * 2
 
 
+@pytest.mark.parametrize(("dtype", "width"), [("BF16", 2), ("F32", 4)])
+def test_a_quantised_cache_takes_its_bits_and_two_numbers_a_group(dtype, width, tmp_path: Path) -> None:
+    spec = read(model(tmp_path, LLAMA, llama(dtype)))
+    values = 2 * 2 * 8  # of two heads with eight numbers each
+    packed = spec.packed(8)
+    assert spec.kv_bytes == (width * values,) * 2
+    assert packed.kv_bytes == (round(values * (1 + 2 * width / 64)),) * 2
+    assert (packed.kv_bits, packed.weights) == (8, spec.weights)
+
+
 def test_tied_embeddings_leave_no_head_and_lose_no_byte(tmp_path: Path) -> None:
     tensors = llama()
     del tensors["lm_head.weight"]

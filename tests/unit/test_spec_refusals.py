@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from modelfiles import LLAMA, llama, model
+from msgspec.structs import replace
 
 from core.models.spec import ModelError, read
 
@@ -21,6 +22,13 @@ def refusal(path: Path) -> str:
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     return model(tmp_path / "tiny", LLAMA, llama())
+
+
+def test_caches_that_are_not_quantised_are_refused_by_name(tmp_path: Path) -> None:
+    spec = read(model(tmp_path, LLAMA, llama()))
+    for change, what in (({"latent": True}, "a latent cache"), ({"windows": (None, 8)}, "a sliding window")):
+        with pytest.raises(ModelError, match=f"llama.*{what}"):
+            replace(spec, **change).packed(4)
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:

@@ -48,7 +48,9 @@ def phase_word(rank: Rank) -> Cell:
             return ("▲ exited", "$text-error" if rank.exit and rank.exit.code != 0 else "$muted")
         case "ready":
             busy = f" {rank.beat.state}" if rank.beat and rank.beat.state != "idle" else ""
-            return (f"● ready{busy}", "$text-success")
+            # So many requests a step, where it is more than one.
+            together = f" ×{rank.beat.rows:.1f}" if busy and rank.beat and rank.beat.rows > 1 else ""
+            return (f"● ready{busy}{together}", "$text-success")
         case "copy":
             share = bar(rank.done / max(1, rank.total), 6)
             return (f"○ copy {share} {gib(rank.done)}/{gib(rank.total)} GiB", "$text-primary")
