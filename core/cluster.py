@@ -12,11 +12,12 @@ from random import Random
 from typing import Any, get_args
 
 from core import events as ev
+from core import provisioning
 from core.bench.session import Benches
 from core.bench.suite import Suite
 from core.bus import Bus
 from core.cabling import Cabling
-from core.config import THIS_MACHINE, Config, DeviceEntry
+from core.config import Config, DeviceEntry
 from core.conversations.archive import Archive
 from core.conversations.manner import Manner
 from core.conversations.turns import turns
@@ -42,6 +43,7 @@ from core.run.watch import Limits
 from core.session.record import Recorder
 from core.session.recordings import Recordings
 from core.shelf import Shelf
+from core.state import THIS_MACHINE
 from core.survey import survey
 from core.text import clean, clean_line
 from core.wish import Wish
@@ -187,6 +189,16 @@ class Cluster:
     def trust(self, device: str, accepted: bool) -> None:
         if device in self._doors:
             self._doors[device].answer(accepted)
+
+    def provision(self, device: str) -> None:
+        if device in self._doors:
+            member = self._members[device]
+            self._spawn(provisioning.provision(member, self._doors[device], self.bus.publish))
+
+    def unprovision(self, device: str) -> None:
+        if device in self._doors:
+            member = self._members[device]
+            self._spawn(provisioning.remove(member, self._doors[device], self.bus.publish))
 
     # The plan
 

@@ -13,9 +13,7 @@ from msgspec import Meta
 from core.folders import cache_folder, config_folder, data_folder
 from core.remote.connection import Target
 from core.remote.hostkeys import HostKeys
-
-THIS_MACHINE = "this-machine"
-"""What this computer is called as a device of the cluster."""
+from core.state import THIS_MACHINE
 
 
 class ConfigError(ValueError):

@@ -164,6 +164,39 @@ class CablesSeen(Event, frozen=True, kw_only=True):
     cables: tuple[Cable, ...]
 
 
+class Check(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that a rank needs of its device, and what to do where it is not so."""
+
+    name: str
+    ok: bool
+    told: str
+    remedy: str = ""
+
+
+class DeviceChecked(Event, frozen=True, kw_only=True):
+    """What was found on a device when it was connected. Versions are empty where there are none."""
+
+    device: str
+    checks: tuple[Check, ...]
+    mlx: str = ""
+    mlx_lm: str = ""
+    own: bool = False
+    """Its Python is the one that exo-tui made there."""
+
+    @property
+    def failed(self) -> Check | None:
+        """The first check that is not as it should be."""
+        return next((check for check in self.checks if not check.ok), None)
+
+
+class DeviceProvisioned(Event, frozen=True, kw_only=True):
+    """How it goes with the private Python of a device: `told` is the newest line, or what went wrong."""
+
+    device: str
+    how: Literal["running", "done", "failed", "removed"]
+    told: str = ""
+
+
 class DeviceTuned(Event, frozen=True, kw_only=True):
     """What runs have taught about a device; plans reckon with it from here."""
 
@@ -567,6 +600,8 @@ AnyEvent = (
     | DeviceKept
     | DeviceGaps
     | CablesSeen
+    | DeviceChecked
+    | DeviceProvisioned
     | LinkMeasured
     | LinkFailed
     | ModelChosen

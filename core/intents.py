@@ -7,10 +7,11 @@ from typing import Literal, Protocol
 from core.bench.suite import Suite
 from core.conversations.manner import Manner
 from core.conversations.summary import Summary
+from core.plan.check import unlike
 from core.plan.plan import Plan
 from core.session.marks import Mark
 from core.shelf import Shelf
-from core.state import ClusterState
+from core.state import THIS_MACHINE, ClusterState
 
 FaultKind = Literal["kill", "freeze", "thaw", "cut", "mend", "slow", "delay", "hasten"]
 
@@ -124,6 +125,14 @@ class Intents(Protocol):
         """End the suite; what was measured stays."""
         ...
 
+    def provision(self, device: str) -> None:
+        """Make a Python with this console's mlx on a device; whoever calls has a person's yes."""
+        ...
+
+    def unprovision(self, device: str) -> None:
+        """Remove what `provision` made there."""
+        ...
+
     def inject(self, kind: FaultKind, device: str) -> None:
         """Break something on purpose, in a rehearsal."""
         ...
@@ -209,6 +218,34 @@ def why_not_launch(state: ClusterState) -> str | None:
         device = state.devices.get(post.device)
         if device is None or device.status != "ready":
             return f"{post.device} is not ready"
+    return _why_not_together(state)
+
+
+def _why_not_together(state: ClusterState) -> str | None:
+    assert state.plan is not None
+    versions: dict[str, tuple[str, str]] = {}
+    for name in dict.fromkeys(one for stage in state.plan.stages for one in stage.devices):
+        checked = state.devices[name].checked
+        if checked is None:
+            continue
+        if not (checked.mlx and checked.mlx_lm):
+            lacking = checked.failed
+            return f"{name}: {lacking.name} {lacking.told}; {lacking.remedy}" if lacking else None
+        versions[name] = checked.mlx, checked.mlx_lm
+    return unlike(versions) or None
+
+
+def why_not_provision(state: ClusterState, device: str) -> str | None:
+    """The reason a device cannot be given a Python of its own now, None when it can."""
+    known = state.devices.get(device)
+    if known is None:
+        return "it is no device of the cluster; enter adds a peer"
+    if known.id == THIS_MACHINE:
+        return "this computer uses the console's own Python"
+    if known.provisioned is not None and known.provisioned.how == "running":
+        return "that is under way"
+    if state.run is not None and state.run.live:
+        return "a run is live; stop it first"
     return None
 
 

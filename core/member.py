@@ -13,11 +13,13 @@ import msgspec
 
 from core import events as ev
 from core.probe import cables, frame, links, message, parse
+from core.probe.preflight import preflight
 from core.probe.readings import KEEPING, WIRING, Readings
 from core.remote.connection import Unreachable
 from core.remote.door import Refused
 from core.remote.hostkeys import HostKeyChanged
 from core.remote.machine import Machine, Process
+from core.remote.provision import here
 from core.text import clean_line
 from core.wiring import Wiring
 
@@ -62,11 +64,13 @@ class Member:
         self._bursts: dict[str, asyncio.Future[message.Probed | None]] = {}
         """Probes under way; None is the answer when the device is lost meanwhile."""
         self._numbers = itertools.count()
+        self._wanted_again = asyncio.Event()
 
     async def run(self) -> None:
         """Connect, listen to the agent, and come back when it is lost, ever more slowly."""
         failures = 0
         while True:
+            self._wanted_again.clear()
             self._seen("connecting")
             reason = ""
             try:
@@ -77,7 +81,8 @@ class Member:
                 reason = await self._attend(self.machine)
             except (Refused, HostKeyChanged) as error:
                 self._seen("refused", str(error))
-                return
+                await self._wanted_again.wait()
+                continue
             except (Unreachable, OSError) as error:
                 reason = str(error)
             finally:
@@ -85,6 +90,12 @@ class Member:
             self._seen("lost", reason)
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
             failures += 1
+
+    async def again(self) -> None:
+        """Connect anew, also to a device that was refused: something on it was changed."""
+        self._wanted_again.set()
+        if self.machine is not None:
+            await self.machine.close()
 
     async def probe(self, target: Member) -> None:
         """Measure one burst of round trips to another device, and publish what came of it."""
@@ -146,6 +157,7 @@ class Member:
         complaints = asyncio.create_task(_last_line(agent))
         listening = asyncio.create_task(self._listen(agent))
         beating = asyncio.create_task(self._beat(agent))
+        looking = asyncio.create_task(self._look(machine))
         try:
             await asyncio.wait((gone, listening), return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
@@ -155,9 +167,15 @@ class Member:
                 raise _NoPython
             return f"the agent ended ({ended.signal or ended.code}) {await complaints}".strip()
         finally:
-            for task in (gone, complaints, listening, beating):
+            tasks = (gone, complaints, listening, beating, looking)
+            for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await _see_off(agent)
+
+    async def _look(self, machine: Machine) -> None:
+        with contextlib.suppress(OSError):  # the machine is lost, which is said elsewhere
+            self._publish(await preflight(machine, self.name, here(), time.time()))
 
     async def _beat(self, agent: Process) -> None:
         while True:

@@ -17,6 +17,9 @@ from core.request import Source
 from core.series import Series
 from core.wiring import Cable, Wiring
 
+THIS_MACHINE = "this-machine"
+"""What this computer is called as a device of the cluster."""
+
 LOG_LINES = 200
 ALERTS = 500
 ANSWERED = 64
@@ -43,6 +46,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     kept: ev.DeviceKept | None = None
     gaps: dict[str, str] = {}
     """What cannot be known about it, and why."""
+    checked: ev.DeviceChecked | None = None
+    provisioned: ev.DeviceProvisioned | None = None
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +213,8 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             | ev.DeviceWired()
             | ev.DeviceKept()
             | ev.DeviceGaps()
+            | ev.DeviceChecked()
+            | ev.DeviceProvisioned()
         ):
             return _device(state, event)
         case ev.CablesSeen():
@@ -286,6 +293,8 @@ def _device(
         ev.DeviceSeen
         | ev.DeviceFacts
         | ev.DeviceSample
+        | ev.DeviceChecked
+        | ev.DeviceProvisioned
         | ev.DeviceTuned
         | ev.DeviceWired
         | ev.DeviceKept
@@ -311,6 +320,10 @@ def _device(
             return state
         case ev.DeviceFacts():
             device = replace(device, facts=event)
+        case ev.DeviceChecked():
+            device = replace(device, checked=event)
+        case ev.DeviceProvisioned():
+            device = replace(device, provisioned=event)
         case ev.DeviceTuned():
             device = replace(device, tuning=event.tuning)
         case ev.DeviceWired():

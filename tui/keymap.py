@@ -102,6 +102,14 @@ CLUSTER = (
     Binding("end,G", "end_of(True)", "Last", show=False, tooltip="The last one", id="choose.last"),
     Binding("d", "end", "End request", show=False, tooltip="End the chosen request", id="end"),
     Binding(
+        "P",
+        "provision",
+        "Install mlx",
+        show=False,
+        tooltip="Make a Python with mlx on the chosen device, or remove it; asks first",
+        id="provision",
+    ),
+    Binding(
         "enter",
         "enter",
         "Open",

@@ -37,6 +37,20 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     held_sha256: str
 
 
+def unlike(versions: Mapping[str, tuple[str, str]]) -> str:
+    """Who has which mlx and mlx-lm, where these are not all the same; empty where they are.
+
+    Ranks of other versions compute other bits, or do not understand one another. By device or rank.
+    """
+    groups: dict[tuple[str, str], str] = {}
+    for name, pair in versions.items():
+        groups.setdefault(pair, name)
+    if len(groups) < 2:
+        return ""
+    told = " and ".join(f"{name} has mlx {mlx} with mlx-lm {lm}" for (mlx, lm), name in groups.items())
+    return f"{told}; all need the same (P in the console installs this computer's)"
+
+
 def _sha256(value: object) -> str:
     return hashlib.sha256(msgspec.json.encode(value)).hexdigest()
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from core import events as ev
+from core.remote import provision
 from core.remote.connection import SshMachine, Target, connect
 from core.remote.hostkeys import HostKeys, HostKeyUnknown
 from core.text import clean_line
@@ -32,7 +33,9 @@ class Door:
         """A connected machine. Raises Refused when the user does not trust its key, else as `connect`."""
         while True:
             try:
-                return await connect(self._target, self._keys)
+                machine = await connect(self._target, self._keys)
+                machine.python = await provision.made(machine, provision.here()) or machine.python
+                return machine
             except HostKeyUnknown as unknown:
                 if not await self._ask(unknown):
                     raise Refused("you did not accept its host key") from None

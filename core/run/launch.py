@@ -15,7 +15,7 @@ from msgspec.structs import asdict, replace
 from core import events as ev
 from core.models.spec import ModelSpec
 from core.models.stage import place
-from core.plan.check import Held, certify
+from core.plan.check import Held, certify, unlike
 from core.plan.memory import weights
 from core.plan.plan import Plan, PlanError
 from core.remote.machine import Machine
@@ -117,6 +117,11 @@ class Run:
 
         self._looked = time.monotonic()
         await self._reach(lambda rank: rank.listening is not None)
+        hellos = {
+            f"rank {r.rank} on {r.device}": (r.hello.mlx, r.hello.mlx_lm) for r in self.ranks if r.hello
+        }
+        if reason := unlike(hellos):
+            raise LaunchError(reason)
         peers = [(r.listening.address, r.listening.port) for r in self.ranks if r.listening]
         token = secrets.token_hex(32)
         for rank in self.ranks:

@@ -44,6 +44,7 @@ class Rank:
         self.rank = rank
         self.device = device
         self.machine = machine
+        self.hello: protocol.Hello | None = None
         self.listening: protocol.Listening | None = None
         self.loaded: protocol.Loaded | None = None
         self.error = ""
@@ -211,7 +212,7 @@ class Rank:
         now, run, rank = time.time(), self._run, self.rank
         match said:
             case protocol.Hello():
-                self.phase = "hello"
+                self.phase, self.hello = "hello", said
                 self.pid = said.pid
                 self._publish(ev.RankHello(t=now, run=run, rank=rank, **asdict(said)))
                 self._publish(ev.RankPhased(t=now, run=run, rank=rank, phase="hello"))

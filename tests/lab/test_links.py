@@ -10,8 +10,8 @@ import pytest
 
 from core.bus import Bus
 from core.cluster import Cluster
-from core.config import THIS_MACHINE, Config, DeviceEntry
-from core.state import Link
+from core.config import Config, DeviceEntry
+from core.state import THIS_MACHINE, Link
 
 from .cluster import LIMIT, device
 from .host import Host

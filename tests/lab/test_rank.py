@@ -14,8 +14,8 @@ import mlx_lm
 import pytest
 from mlx_lm.generate import generate_step
 
-from core.config import THIS_MACHINE
 from core.run.rank import LEASE, worker_files
+from core.state import THIS_MACHINE
 from tests.tiny_models import EOS, LAYERS, build
 
 from .cluster import LIMIT, Setup, cleared, device, fingerprint_of, ours, workers

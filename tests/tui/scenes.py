@@ -334,6 +334,12 @@ class FakeIntents:
     def abort_bench(self) -> None:
         self.calls.append(("abort",))
 
+    def provision(self, device: str) -> None:
+        self.calls.append(("provision", device))
+
+    def unprovision(self, device: str) -> None:
+        self.calls.append(("unprovision", device))
+
     def inject(self, kind: FaultKind, device: str) -> None:
         self.calls.append(("inject", kind, device))
 

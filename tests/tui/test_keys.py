@@ -234,3 +234,24 @@ def _shown(desk, name: str) -> str:
     region = desk.app.screen.query_one(f"#{name}").region
     rows = desk.text.splitlines()[region.y : region.bottom]
     return "\n".join(row[region.x : region.right] for row in rows)
+
+
+async def test_a_device_without_mlx_is_given_it_after_a_yes(console: Open) -> None:
+    lacking = ev.Check("mlx", False, "is not installed", "P in the console installs mlx 0.32.4 there")
+    async with console(scenes.planned()) as desk:
+        device = next(iter(desk.bus.state.devices))
+        desk.bus.publish(ev.DeviceChecked(t=T, device=device, checks=(lacking,)))
+        await desk.settle()
+        assert "mlx: is not installed; P in the console installs" in desk.text
+        assert desk.app.screen.desk.why_not("launch")  # type: ignore[attr-defined]
+        await desk.press("g", "P")
+        assert f"Make a Python with mlx on {device}" in desk.text
+        await desk.press("n")
+        assert desk.intents.calls == []
+        await desk.press("P", "y")
+        assert desk.intents.calls == [("provision", device)]
+        desk.bus.publish(ev.DeviceProvisioned(t=T, device=device, how="running", told="Collecting mlx"))
+        await desk.settle()
+        assert "installing mlx: Collecting mlx" in desk.text
+        await desk.press("P")
+        assert "Cannot install mlx: that is under way" in desk.text

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from core.events import RecoveryChanged
+from core.intents import why_not_provision
 from core.state import ClusterState
 from tui import keymap
 from tui.desk import Desk
@@ -318,6 +319,29 @@ class ConsoleScreen(Screen[None]):
         message.stop()
         if self.desk.intents is not None:
             self.desk.intents.withdraw(message.request)
+
+    def on_cluster_pane_provision(self, message: ClusterPane.Provision) -> None:
+        """Ask before anything is written on a device."""
+        message.stop()
+        intents, device = self.desk.intents, message.device
+        reason = self.desk.why_not("provision") or why_not_provision(self.desk.state, device)
+        if intents is None or reason:
+            self._say("install mlx", reason or "still starting")
+            return
+        checked = self.desk.state.devices[device].checked
+        own = checked is not None and checked.own
+        doing = intents.unprovision if own else intents.provision
+        text = (
+            f"Remove the Python with mlx that exo-tui made on {device}?"
+            if own
+            else f"Make a Python with mlx on {device}, in a folder of its own? It fetches some 200 MB there."
+        )
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                doing(device)
+
+        app_of(self).push_screen(Question(text, "y yes   n no"), answered)
 
     def on_descendant_focus(self) -> None:
         """A pane reached by mouse is the front one too."""

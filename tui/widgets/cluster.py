@@ -43,6 +43,12 @@ class ClusterPane(Filtered, VerticalScroll, can_focus=True):
 
         request: str
 
+    @dataclass
+    class Provision(Message):
+        """A device is to have a Python of its own, or to lose it."""
+
+        device: str
+
     def compose(self) -> ComposeResult:
         """What changes most while a run starts is nearest the top."""
         yield Devices()
@@ -108,6 +114,11 @@ class ClusterPane(Filtered, VerticalScroll, can_focus=True):
         """Act on what is chosen."""
         if self._chosen is not None:
             self.post_message(self.Chosen(self._chosen))
+
+    def action_provision(self) -> None:
+        """Offer a Python to the chosen device."""
+        if self._chosen is not None:
+            self.post_message(self.Provision(self._chosen))
 
     def action_end(self) -> None:
         """End the chosen request."""

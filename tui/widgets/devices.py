@@ -151,7 +151,13 @@ def _gauges(sample: ev.DeviceSample) -> str:
 def _note(state: ClusterState, device: Device) -> str:
     if device.id in state.questions:
         return "its host key is new: press enter to compare and answer"
-    return device.detail
+    made = device.provisioned
+    if made is not None and made.how in ("running", "failed"):
+        return f"installing mlx: {made.told}" if made.how == "running" else f"mlx not installed: {made.told}"
+    if device.detail or device.status != "ready":
+        return device.detail
+    failed = device.checked.failed if device.checked else None
+    return f"{failed.name}: {failed.told}; {failed.remedy}" if failed else ""
 
 
 def _peer(peer: ev.PeerSeen, chosen: bool) -> list[Cell]:
