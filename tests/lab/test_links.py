@@ -21,7 +21,8 @@ from .vlab import Lab
 async def test_every_pair_is_measured_at_an_address_that_the_other_end_reaches(
     lab: Lab, console: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The agent here listens on loopback at first, where nobody else finds it."""
+    """The agent here listens on loopback at first, where nobody else finds it. A path's kind is that of the
+    interfaces which the timed connection itself used."""
     monkeypatch.setenv("HOME", str(tmp_path))
     config = Config(
         tmp_path,
@@ -39,15 +40,20 @@ async def test_every_pair_is_measured_at_an_address_that_the_other_end_reaches(
     finally:
         await cluster.close()
     measured = {
-        (link.source, link.target): (link.last.address, link.last.received) if link.last else link.failure
+        (link.source, link.target): (
+            (link.last.address, link.last.received, link.last.kind, link.last.source_interface)
+            if link.last
+            else link.failure
+        )
         for link in state.links.values()
     }
     assert measured == {
-        ("h1", "h2"): (lab["h2"].ip, 30),
-        (THIS_MACHINE, "h1"): (lab["h1"].ip, 30),
-        ("h2", THIS_MACHINE): (console.ip, 30),
+        ("h1", "h2"): (lab["h2"].ip, 30, "ethernet", "eth0"),
+        (THIS_MACHINE, "h1"): (lab["h1"].ip, 30, "ethernet", "eth0"),
+        ("h2", THIS_MACHINE): (console.ip, 30, "ethernet", "eth0"),
     }
 
 
 def _told(link: Link) -> bool:
-    return link.last is not None or link.failure != ""
+    """Measured, its interfaces known by then, or failed."""
+    return (link.last is not None and link.last.kind != "unknown") or link.failure != ""

@@ -144,12 +144,19 @@ async def test_no_key_that_the_host_takes_is_said_so(
         assert lost.detail == f"{lab['h1'].ip}:22 accepts none of your keys for this user"
 
 
-async def test_a_python_that_is_not_there_is_named(
+async def test_a_host_without_that_python_is_named_and_sampled_by_a_shell(
     lab: Lab, config: Config, home: Path, console: Host
 ) -> None:
     (home / ".ssh/known_hosts").write_text(lab["h1"].known_hosts_line())
     entry = msgspec.structs.replace(config.devices[0], python="python-of-nobody")
     async with _joined(msgspec.structs.replace(config, devices=(entry,))) as cluster:
-        refused = await _becomes(cluster, "refused", "ready", "lost")
-        assert refused.status == "refused"
-        assert "python-of-nobody" in refused.detail and "config.toml" in refused.detail
+        ready = await _becomes(cluster, "refused", "ready", "lost")
+        assert ready.status == "ready"
+        assert "python-of-nobody" in ready.detail and "config.toml" in ready.detail
+        async with asyncio.timeout(LIMIT):
+            state = await cluster.bus.until(
+                lambda state: any(d.sample and d.wiring for d in state.devices.values())
+            )
+        [device] = state.devices.values()
+        assert device.facts is not None and device.facts.python == "" and device.sample is not None
+        assert device.sample.memory_used < device.sample.memory_limit
