@@ -123,5 +123,5 @@ def _in_use(bus: Bus) -> set[frozenset[str]]:
     run = bus.state.run
     if run is None or not run.live or not run.plan.backend.startswith("jaccl"):
         return set()
-    names = [stage.device for stage in run.plan.stages]
+    names = [post.device for post in run.plan.posts]
     return {frozenset((a, b)) for a in names for b in names if a != b}

@@ -48,12 +48,19 @@ def _held(state: ClusterState) -> dict[str, int]:
 
 
 def wires(state: ClusterState) -> list[Wire]:
-    """The links whose last burst was answered."""
-    return [
+    """The links whose last burst was answered, and each pair of devices with cables ready for RDMA."""
+    over_ip = [
         Wire(a=link.source, b=link.target, kind=link.last.kind, rtt_us=link.last.p50_us)
         for link in state.links.values()
         if link.last is not None and not link.failure
     ]
+    ends: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for cable in state.cables:
+        if cable.b is not None and cable.mutual and cable.rdma in ("ready", "in use"):
+            near, far = sorted((cable.a, cable.b), key=lambda end: end.device)
+            pair = (f"rdma_{near.interface}", f"rdma_{far.interface}")
+            ends.setdefault((near.device, far.device), []).append(pair)
+    return over_ip + [Wire(a=a, b=b, kind="rdma", rdma=tuple(pairs)) for (a, b), pairs in ends.items()]
 
 
 def standing(state: ClusterState) -> dict[str, str]:
@@ -92,8 +99,8 @@ def circumstances(state: ClusterState) -> frozenset[object]:
         for wire in between
         if wire.rtt_us is not None and wire.rtt_us > FLOOR_US
     }
-    kinds = {(wire.a, wire.b, wire.kind) for wire in between}
-    complete = {len(between) >= len(names) * (len(names) - 1) // 2}
+    kinds = {(wire.a, wire.b, wire.kind, wire.rdma) for wire in between}
+    complete = {sum(not wire.rdma for wire in between) >= len(names) * (len(names) - 1) // 2}
     return frozenset(devices | slow | kinds | complete)
 
 

@@ -17,6 +17,7 @@ from core.bench.session import Benches
 from core.bench.suite import Suite
 from core.bus import Bus
 from core.cabling import Cabling
+from core.circumstances import wires
 from core.config import Config, DeviceEntry
 from core.conversations.archive import Archive
 from core.conversations.manner import Manner
@@ -247,7 +248,7 @@ class Cluster:
             machines[post.device] = machine
         watch = self._config.watch
         limits = Limits(beat=watch.beat, silent=watch.silent)
-        self.run = Run(plan, self._spec, machines, self.bus.publish, limits)
+        self.run = Run(plan, self._spec, machines, self.bus.publish, limits, wires(self.bus.state))
         try:
             await self.run.start()
         except LaunchError:

@@ -37,7 +37,8 @@ class Handmade:
 
     def take(self, plan: Plan) -> None:
         """Use this plan from now on. Its figures follow once they are computed."""
-        plan = replace(plan, forecast=None, backend=refit(plan.backend, plan.stages))
+        carried = refit(plan.backend, plan.stages, wires(self._bus.state))
+        plan = replace(plan, forecast=None, backend=carried)
         self._publish(replace(plan, obstacle=obstacle(self._bus.state, plan)))
         self._priced_for = frozenset()
         self._price()

@@ -91,7 +91,14 @@ async def _measure(cluster: Cluster, spec: ModelSpec, suite: Suite) -> None:
     await planned(cluster)
     await measured(bus)
     auto = await planned(cluster)
-    made = Contenders(spec, hosts(bus.state), wires(bus.state), auto.context, auto.backend, auto)
+    made = Contenders(
+        spec,
+        hosts(bus.state),
+        wires(bus.state),
+        auto.context,
+        "auto" if auto.backend in RDMA else auto.backend,
+        auto,
+    )
     contenders = made.of(suite)
     for reason in made.left_out:
         print(f"exo-tui: left out: {reason}", file=sys.stderr)

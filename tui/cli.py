@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         "--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N"
     )
     _plan_options(generate)
-    generate.add_argument("--backend", choices=("auto", "sockets", "ring"), default="auto")
+    generate.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     generate.add_argument("--max-tokens", type=_count(1, 10**6), default=256, metavar="N")
     generate.add_argument("--temp", type=_number(0, 100), default=0.0, metavar="T")
     generate.add_argument("--top-p", type=float, default=1.0, metavar="P")
@@ -161,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
     _plan_options(serve)
-    serve.add_argument("--backend", choices=("auto", "sockets", "ring"), default="auto")
+    serve.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     serve.add_argument("--record", type=Path, metavar="FILE", help="record the session")
 
     bench = add("bench", "tui.bench:bench", "run a suite, record it, print the table")
@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("model", metavar="MODEL")
     bench.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
     _plan_options(bench)
-    bench.add_argument("--backend", choices=("auto", "sockets", "ring"), default="auto")
+    bench.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     bench.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
     bench.add_argument("--json", action="store_true")
 

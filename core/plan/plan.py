@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Backend = Literal["sockets", "ring"]
+Backend = Literal["sockets", "ring", "jaccl", "jaccl-ring"]
 Confidence = Literal["measured", "links measured", "priors"]
 
 
@@ -165,6 +165,8 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     rtt_us: float | None = None
     rate: float | None = None
     """Measured bytes/s."""
+    rdma: tuple[tuple[str, str], ...] = ()
+    """RDMA devices at a's and at b's end of each cable between them that is ready for it."""
 
 
 class PlanError(ValueError):

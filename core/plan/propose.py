@@ -122,7 +122,7 @@ def _explained(
     setting: Setting, stages: Sequence[Stage], asked: Asked, gap: float | None, notes: Sequence[str]
 ) -> Plan:
     forecast = Pricing(setting).forecast(stages, gap)
-    carrier = backend.choose(stages, asked)
+    carrier = backend.choose(stages, setting.wires, asked)
     return Plan(
         model=setting.spec.name,
         layers=setting.spec.layers,

@@ -15,9 +15,10 @@ from msgspec.structs import asdict, replace
 from core import events as ev
 from core.models.spec import ModelSpec
 from core.models.stage import place
+from core.plan.backend import RDMA, choose
 from core.plan.check import Held, certify, unlike
 from core.plan.memory import weights
-from core.plan.plan import Plan, PlanError
+from core.plan.plan import Plan, PlanError, Wire
 from core.remote.machine import Machine
 from core.request import Prompt, Sampling
 from core.run.orders import orders
@@ -39,6 +40,10 @@ STALLED_S = 1.0
 
 class LaunchError(Exception):
     """The run did not come up; the text names the rank, its device and what it said."""
+
+
+class NotConnected(LaunchError):
+    """The ranks did not meet."""
 
 
 class Work(NamedTuple):
@@ -66,7 +71,9 @@ class Run:
         machines: Mapping[str, Machine],
         publish: Publish,
         limits: Limits | None = None,
+        wires: Sequence[Wire] = (),
     ) -> None:
+        """`wires` between the machines as they are now: RDMA is set up by them."""
         self.id = secrets.token_hex(4)
         self.plan = plan
         self._spec = spec
@@ -81,16 +88,27 @@ class Run:
         self._started = time.time()
         self._stopping = False
         self._asked = 0
-        self.ranks = [
-            Rank(self.id, rank, post.device, machines[post.device], self._hear)
-            for rank, post in enumerate(plan.posts)
+        self._machines = machines
+        self._wires = wires
+        self.ranks = self._fresh()
+
+    def _fresh(self) -> list[Rank]:
+        return [
+            Rank(self.id, rank, post.device, self._machines[post.device], self._hear)
+            for rank, post in enumerate(self.plan.posts)
         ]
 
     async def start(self) -> None:
         """Bring every rank to ready. Raises LaunchError after stopping what had started."""
         self._publish(ev.RunStarted(t=time.time(), run=self.id, plan=self.plan))
         try:
-            await self._bring_up()
+            try:
+                await self._bring_up()
+            except NotConnected as error:
+                if self._stopping:
+                    raise
+                await self._go_without_rdma(str(error))
+                await self._bring_up()
         except LaunchError as error:
             await self.stop(str(error), failed=True)
             raise
@@ -98,9 +116,23 @@ class Run:
             await self.stop("the launch was interrupted")
             raise
 
+    async def _go_without_rdma(self, reason: str) -> None:
+        """Start over on what carries the same stages otherwise, and say so."""
+        await asyncio.gather(*(rank.stop(STOP_S) for rank in self.ranks))
+        carrier = choose(self.plan.stages)
+        why = f"RDMA did not come up, {carrier.backend} carries it instead: {reason}"
+        self._alert("warning", f"run {self.id}", why)
+        self.plan = replace(self.plan, backend=carrier.backend, why=(why, *self.plan.why))
+        self.ranks = self._fresh()
+        self._publish(ev.RunStarted(t=time.time(), run=self.id, plan=self.plan))
+
     async def _bring_up(self) -> None:
+        """Raises LaunchError; NotConnected where it is RDMA that did not come up."""
         paths = await self._place()
-        told = orders(self.plan, [rank.machine for rank in self.ranks], paths)
+        try:
+            told = orders(self.plan, [rank.machine for rank in self.ranks], paths, self._wires)
+        except PlanError as error:
+            raise NotConnected(str(error)) from None
         for rank, post in zip(self.ranks, self.plan.posts, strict=True):
             rank.gigabytes = weights(self._spec, post.start, post.end, post.parts) / 1e9
         results = await asyncio.gather(
@@ -127,6 +159,11 @@ class Run:
         for rank in self.ranks:
             rank.send(op="connect", peers=peers, token=token)
             rank.turn()
+        if self.plan.backend in RDMA:
+            try:
+                await self._reach(lambda rank: rank.phase not in ("environment", "hello", "connect"))
+            except LaunchError as error:
+                raise NotConnected(str(error)) from None
         await self._reach(lambda rank: rank.phase == "ready")
         held = [
             Held(rank.rank, rank.device, said.start, said.end, said.digest, said.part, said.parts)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.plan.plan import Plan
+from core.plan import jaccl
+from core.plan.backend import RDMA, meetings
+from core.plan.plan import Plan, PlanError, Wire
 from core.remote.machine import Machine
 
 Order = dict[str, object]
 
 
-def orders(plan: Plan, machines: Sequence[Machine], models: Sequence[str]) -> list[Order]:
+def orders(
+    plan: Plan, machines: Sequence[Machine], models: Sequence[str], wires: Sequence[Wire]
+) -> list[Order]:
     """The start orders of all ranks, given their machines and where each finds the model, in order.
+
+    Raises PlanError where the wires, as they are now, do not join what is to meet over RDMA.
 
     Addresses are chosen here for both ends of a connection: each is where a rank is seen from the one that
     will call it.
     """
     posts = plan.posts
+    rdma = _rdma(plan, wires) if plan.backend in RDMA else {}
     grouped: Order = {}
     if max(plan.groups) > 1:
         rings = [
@@ -36,6 +43,20 @@ def orders(plan: Plan, machines: Sequence[Machine], models: Sequence[str]) -> li
             # The rank before it calls; the first one is called by the last.
             "address": machine.seen_from(machines[rank - 1]),
             **grouped,
+            **rdma.get(post.device, {}),
         }
         for rank, (post, machine, model) in enumerate(zip(posts, machines, models, strict=True))
     ]
+
+
+def _rdma(plan: Plan, wires: Sequence[Wire]) -> dict[str, Order]:
+    """By device, the RDMA devices of its group. Names change when cables are moved: they are looked up now."""
+    told: dict[str, Order] = {}
+    for names in meetings(plan.stages):
+        between = jaccl.lanes(names, wires)
+        shape = jaccl.form(between)
+        if shape is None:
+            raise PlanError(f"RDMA does not join {', '.join(names)} any more")
+        order: Order = {"rdma": {"devices": jaccl.table(between, shape), "ring": shape == "jaccl-ring"}}
+        told |= dict.fromkeys(names, order)
+    return told

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .tensor import Place
 
 
+MEETINGS = ("ring", "jaccl", "jaccl-ring")  # backends whose ranks meet in a group of MLX's
+
+
 def main() -> int:
     """Run the rank; the exit code."""
     channel = Channel()
@@ -157,19 +160,23 @@ def _connect(
         from .sockets import Listener, Sockets
         from .tensor import join
 
-        if backend != "ring":
-            raise ControlError(f"tensor plans need MLX's ring, not {backend!r}")
+        if backend not in MEETINGS:
+            raise ControlError(f"tensor plans need a group of MLX's, not {backend!r}")
         listener = Listener(address)
         channel.emit("listening", address=address, port=listener.port)
         peers, token = _peers(channel, size)
         wire: Wire | None = Sockets(listener, rank, peers, token)
-        group = join(wire, place, [str(one) for one in start["rings"]])
-    elif backend == "ring":
-        from .ring import Ring, free_port
+        group = join(wire, place, [str(one) for one in start["rings"]], start.get("rdma"))
+    elif backend in MEETINGS:
+        from . import jaccl, ring
 
-        channel.emit("listening", address=address, port=free_port(address))
+        channel.emit("listening", address=address, port=ring.free_port(address))
         peers, _ = _peers(channel, size)
-        wire = Ring(rank, peers) if size > 1 else None
+        wire = None
+        if size > 1:
+            rdma = start.get("rdma")
+            met = ring.meet(rank, peers) if rdma is None else jaccl.meet(rank, peers[0], **rdma)
+            wire = ring.Ring(rank, met)
     elif backend == "sockets":
         from .sockets import Listener, Sockets
 

@@ -1,5 +1,5 @@
 # pyright: basic
-"""The wire over MLX's own ring backend."""
+"""The wire over MLX's own groups, and how one is made over its ring."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -21,28 +22,40 @@ def free_port(address: str) -> int:
         return probe.getsockname()[1]
 
 
-class Ring:
-    """A Wire over mx.distributed; its group can be made once in a process and never be repaired.
+def meet(rank: int, peers: list[tuple[str, int]]) -> mx.distributed.Group:
+    """Blocks until both neighbours stand. Raises Lost when the right one cannot be reached."""
+    hosts = [[f"{address}:{port}"] for address, port in peers]
+    try:
+        return init("ring", {"MLX_HOSTFILE": hosts}, {"MLX_RANK": str(rank)})
+    except RuntimeError as error:
+        raise Lost((rank + 1) % len(peers), "right", str(error)) from error
 
-    While `init` waits for its neighbours it holds the GIL: no beat goes out, only the guard can end it. While
-    a rank waits in `receive` MLX spins on the socket and takes a core; hence ranks wait for the next request
+
+def init(backend: str, files: dict[str, Any], env: dict[str, str]) -> mx.distributed.Group:
+    """MLX's group, made once in a process and never to be repaired. `files`: variables that name a JSON file.
+
+    While it waits for its neighbours it holds the GIL: no beat goes out, only the guard can end it. Raises
+    RuntimeError.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name, document in files.items():
+            path = Path(folder, name)
+            path.write_text(json.dumps(document))
+            os.environ[name] = str(path)
+        os.environ.update(env)
+        return mx.distributed.init(strict=True, backend=backend)
+
+
+class Ring:
+    """A Wire over a group of mx.distributed whose ranks are joined in a ring at least.
+
+    While a rank waits in `receive` MLX spins on the socket and takes a core; hence ranks wait for the next request
     on the control channel.
     """
 
-    def __init__(self, rank: int, peers: list[tuple[str, int]]) -> None:
-        """Blocks until both neighbours stand. Raises Lost when the right one cannot be reached."""
-        size = len(peers)
-        self._left, self._right = (rank - 1) % size, (rank + 1) % size
-        with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
-            json.dump([[f"{address}:{port}"] for address, port in peers], file)
-        os.environ["MLX_HOSTFILE"] = file.name
-        os.environ["MLX_RANK"] = str(rank)
-        try:
-            self.group = self._group = mx.distributed.init(strict=True, backend="ring")
-        except RuntimeError as error:
-            raise Lost(self._right, "right", str(error)) from error
-        finally:
-            os.unlink(file.name)
+    def __init__(self, rank: int, group: mx.distributed.Group) -> None:
+        self._left, self._right = (rank - 1) % group.size(), (rank + 1) % group.size()
+        self._group = group
 
     def send(self, frame: Frame) -> None:
         """See Wire."""

@@ -18,6 +18,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from . import jaccl
 from .bands import Band
 from .caches import Caches
 from .control import Channel
@@ -25,7 +26,8 @@ from .divide import refusal
 from .follower import Follower
 from .layers import Unsplittable
 from .leader import Leader
-from .ring import Ring, free_port
+from .ring import free_port
+from .ring import meet as ring_meet
 from .stage import Stage
 from .tokens import Tokens
 from .wire import Flag, Frame, Lost, Op, Wire
@@ -62,10 +64,13 @@ class Place:
         return self.rank == self.ranks[0]
 
 
-def join(wire: Wire, place: Place, rings: list[str]) -> mx.distributed.Group | None:
-    """The ring of the rank's group, whose ports all ranks tell each other over the wire. Raises Lost.
+def join(
+    wire: Wire, place: Place, rings: list[str], rdma: dict[str, Any] | None
+) -> mx.distributed.Group | None:
+    """The rank's group in MLX, for which all ranks tell each other a port over the wire. Raises Lost.
 
-    `rings`: by rank, the address where the one before it in its group's ring finds it.
+    `rings`: by rank, the address where the one before it in its group's ring finds it. `rdma`: see
+    jaccl.meet; None for MLX's ring.
     """
     rank = place.rank
     ports = {rank: free_port(rings[rank])}
@@ -80,7 +85,8 @@ def join(wire: Wire, place: Place, rings: list[str]) -> mx.distributed.Group | N
     if len(place.ranks) == 1:
         return None
     ring = [(rings[one], ports[one]) for one in place.ranks]
-    return Ring(place.ranks.index(rank), ring).group
+    own = place.ranks.index(rank)
+    return ring_meet(own, ring) if rdma is None else jaccl.meet(own, ring[0], **rdma)
 
 
 class Chain:
@@ -185,10 +191,10 @@ class Member(Head):
 
 @contextlib.contextmanager
 def _losses(neighbour: int) -> Iterator[None]:
-    """What MLX's ring raises in the midst of a step."""
+    """What MLX's group raises in the midst of a step."""
     try:
         yield
     except RuntimeError as error:
-        if "[ring]" not in str(error):
+        if not any(mark in str(error) for mark in ("[ring]", "[jaccl]")):
             raise
-        raise Lost(neighbour, "ring", str(error)) from error
+        raise Lost(neighbour, "group", str(error)) from error
