@@ -60,6 +60,11 @@ def refit(backend: Backend, stages: Sequence[Stage], wires: Sequence[Wire]) -> B
     return choose(stages, wires).backend
 
 
+def again(backend: Backend) -> Asked:
+    """What to ask for in other plans that are to be compared with one of this backend."""
+    return "auto" if backend == "jaccl" or backend == "jaccl-ring" else backend
+
+
 def meetings(stages: Sequence[Stage]) -> list[tuple[str, ...]]:
     """The devices of each group of ranks that meet in MLX: all of a pipeline, or each tensor group."""
     if any(stage.members for stage in stages):

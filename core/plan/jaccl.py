@@ -18,7 +18,7 @@ _Lanes = list[list[tuple[str, ...]]]
 
 
 def lanes(names: Sequence[str], wires: Sequence[Wire]) -> _Lanes:
-    """Row i, column j: the RDMA devices on `names[i]` with a cable to `names[j]`, in one order at both ends."""
+    """Row i, column j: the RDMA devices on `names[i]` with a cable to `names[j]`, alike in order."""
     found: _Lanes = [[() for _ in names] for _ in names]
     at = {name: i for i, name in enumerate(names)}
     for wire in wires:

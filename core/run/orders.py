@@ -50,7 +50,7 @@ def orders(
 
 
 def _rdma(plan: Plan, wires: Sequence[Wire]) -> dict[str, Order]:
-    """By device, the RDMA devices of its group. Names change when cables are moved: they are looked up now."""
+    """By device, the RDMA devices of its group, looked up now: names change when cables are moved."""
     told: dict[str, Order] = {}
     for names in meetings(plan.stages):
         between = jaccl.lanes(names, wires)

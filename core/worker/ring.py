@@ -49,8 +49,8 @@ def init(backend: str, files: dict[str, Any], env: dict[str, str]) -> mx.distrib
 class Ring:
     """A Wire over a group of mx.distributed whose ranks are joined in a ring at least.
 
-    While a rank waits in `receive` MLX spins on the socket and takes a core; hence ranks wait for the next request
-    on the control channel.
+    While a rank waits in `receive` MLX spins on the socket and takes a core; hence ranks wait for the next
+    request on the control channel.
     """
 
     def __init__(self, rank: int, group: mx.distributed.Group) -> None:

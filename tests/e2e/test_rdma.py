@@ -10,10 +10,8 @@ from core.wiring import Cable, End
 from tests.e2e.conftest import COUNT, PROMPT
 from tests.e2e.rehearsed import rehearsed
 
-ENDS = [
-    End(device=name, port="Thunderbolt 1", interface="en2", rdma="ready") for name in ("demo-a", "demo-b")
-]
-READY = Cable(id="x", a=ENDS[0], b=ENDS[1], mutual=True, gbps=80.0)
+A, B = (End(device=name, port="1", interface="en2", rdma="ready") for name in ("demo-a", "demo-b"))
+READY = Cable(id="x", a=A, b=B, mutual=True, gbps=80.0)
 
 
 async def test_a_run_that_rdma_does_not_carry_goes_on_without(tiny, alone, tmp_path: Path) -> None:
