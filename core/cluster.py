@@ -41,6 +41,7 @@ from core.run.launch import LaunchError, Run
 from core.run.queue import Asked, Queue
 from core.run.recover import Recovery
 from core.run.watch import Limits
+from core.serving import Serving
 from core.session.record import Recorder
 from core.session.recordings import Recordings
 from core.shelf import Shelf
@@ -98,6 +99,7 @@ class Cluster:
         self._planner = Planner(bus, spec, wish, learnt) if spec is not None else None
         self._handmade = Handmade(bus)
         self.shelf = Shelf(config.folder / "plans")
+        self._serving = Serving(self)
         self._launching: asyncio.Task[None] | None = None
         self._queue = Queue(bus)
         self._recovery = Recovery(bus, self._queue, config.recover, self._spare, self._bring_up)
@@ -333,6 +335,21 @@ class Cluster:
         if self._ready is not None:
             self._queue.put(request, self._ready)
         return request
+
+    def reorder(self, request: str, step: int) -> None:
+        waiting = [one.id for one in self.bus.state.queue if one.status == "waiting"]
+        if request not in waiting or self.run is None:
+            return
+        at = waiting.index(request)
+        waiting.insert(max(0, at + step), waiting.pop(at))
+        self.bus.publish(ev.QueueOrdered(t=time.time(), requests=tuple(waiting)))
+        self.run.order(waiting)
+
+    def serve(self) -> None:
+        if self._serving.on:
+            self._serving.end()
+        elif self._spec is not None:
+            self._spawn(self._serving.run(self._spec.name))
 
     def withdraw(self, request: str) -> None:
         """End the answer to one request, whoever asked for it."""

@@ -434,6 +434,20 @@ class RequestHeld(Event, frozen=True, kw_only=True):
     request: str
 
 
+class QueueOrdered(Event, frozen=True, kw_only=True):
+    """Requests that wait are to be answered in this order, before any that comes later."""
+
+    requests: tuple[str, ...]
+
+
+class ApiServed(Event, frozen=True, kw_only=True):
+    """Programs of this computer can use the model at `url`; empty: no longer."""
+
+    url: str = ""
+    token: bool = False
+    """They need the token, which is in no event: events are recorded."""
+
+
 class PrefillProgressed(Event, frozen=True, kw_only=True):
     """`done` of `total` prompt tokens are in the KV cache."""
 
@@ -627,6 +641,8 @@ AnyEvent = (
     | ConversationClosed
     | RequestStarted
     | RequestHeld
+    | QueueOrdered
+    | ApiServed
     | PrefillProgressed
     | TokensStreamed
     | RankTimed

@@ -109,6 +109,14 @@ class Intents(Protocol):
         """Take a peer into the cluster: connect to it, which may raise the trust question."""
         ...
 
+    def reorder(self, request: str, step: int) -> None:
+        """Move a waiting request by so many places in the queue; negative is sooner."""
+        ...
+
+    def serve(self) -> None:
+        """Serve the API to programs of this computer, or end that."""
+        ...
+
     def record(self) -> None:
         """Record from here on into a new file among the sessions, or end the recording."""
         ...

@@ -153,6 +153,10 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     run: Run | None = None
     recovery: ev.RecoveryChanged | None = None
     requests: dict[str, Request] = {}
+    order: tuple[str, ...] = ()
+    """Requests that were waiting when they were put in an order, in that order."""
+    api: ev.ApiServed | None = None
+    """Where the console serves the API, while it does."""
     conversation: str = ""
     conversations: dict[str, tuple[str, ...]] = {}
     """Requests of each conversation, oldest first."""
@@ -183,6 +187,16 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     def open(self) -> tuple[Request, ...]:
         """Every request without its end, oldest first."""
         return tuple(r for r in self.requests.values() if r.done is None)
+
+    @property
+    def queue(self) -> tuple[Request, ...]:
+        """The open requests as they are and will be answered: at work, moved by hand, the oldest first."""
+        places = {request: place for place, request in enumerate(self.order)}
+
+        def turn(request: Request) -> int:
+            return -1 if request.status != "waiting" else places.get(request.id, len(places))
+
+        return tuple(sorted(self.open, key=turn))
 
     @property
     def active(self) -> Request | None:
@@ -252,6 +266,10 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             return _conversation(state, event)
         case ev.RequestStarted():
             return _asked(state, event)
+        case ev.QueueOrdered():
+            return replace(state, order=event.requests)
+        case ev.ApiServed():
+            return replace(state, api=event if event.url else None)
         case (
             ev.PrefillProgressed()
             | ev.TokensStreamed()

@@ -24,7 +24,6 @@ from core.circumstances import hosts, wires
 from core.cluster import Cluster
 from core.models.fingerprint import fingerprint
 from core.models.spec import ModelSpec
-from core.plan.backend import again
 from core.session.format import RecordingError, read
 from core.session.record import unnamed
 from tui import prepare
@@ -92,7 +91,7 @@ async def _measure(cluster: Cluster, spec: ModelSpec, suite: Suite) -> None:
     await planned(cluster)
     await measured(bus)
     auto = await planned(cluster)
-    made = Contenders(spec, hosts(bus.state), wires(bus.state), auto.context, again(auto.backend), auto)
+    made = Contenders(spec, hosts(bus.state), wires(bus.state), auto.context, auto.backend, auto)
     contenders = made.of(suite)
     for reason in made.left_out:
         print(f"exo-tui: left out: {reason}", file=sys.stderr)

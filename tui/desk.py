@@ -49,5 +49,7 @@ class Desk:
                 return why_not_bench(state)
             case "cancel":
                 return None if state.active is not None else "no answer is being written"
+            case "serve":
+                return None if state.model is not None else "no model is chosen"
             case _:
                 return None

@@ -57,6 +57,7 @@ CONSOLE = (
     Binding("i", "compose_prompt", "Ask", tooltip="Write a prompt", id="compose"),
     Binding("s", "cancel", "End", tooltip="End the answer being written", id="cancel"),
     Binding("n", "new", "New chat", tooltip="Start an empty conversation", id="new"),
+    Binding("A", "serve", "API", show=False, tooltip="Serve the API on loopback, or end it", id="serve"),
     Binding("R", "record", "Record", show=False, tooltip="Record from here on, or end it", id="record"),
     Binding("B", "bench", "Bench", show=False, tooltip="Measure a suite; what was measured", id="bench"),
 )
@@ -101,6 +102,8 @@ CLUSTER = (
     Binding("home,g", "end_of(False)", "First", show=False, tooltip="The first one", id="choose.first"),
     Binding("end,G", "end_of(True)", "Last", show=False, tooltip="The last one", id="choose.last"),
     Binding("d", "end", "End request", show=False, tooltip="End the chosen request", id="end"),
+    Binding("K,shift+up", "move(-1)", "Sooner", show=False, tooltip="A waiting request sooner", id="sooner"),
+    Binding("J,shift+down", "move(1)", "Later", show=False, tooltip="A waiting request later", id="later"),
     Binding(
         "P",
         "provision",

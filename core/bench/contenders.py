@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from core.bench.suite import NamedSplit, Suite
 from core.models.spec import ModelSpec
-from core.plan.backend import Asked
-from core.plan.plan import Host, Plan, PlanError, Stage, Wire
+from core.plan.backend import Asked, again
+from core.plan.plan import Backend, Host, Plan, PlanError, Stage, Wire
 from core.plan.propose import propose, split
 from core.plan.rules import even, exo, llama_cpp
 from core.plan.setting import Setting
@@ -26,12 +26,12 @@ class Contenders:
         hosts: Sequence[Host],
         wires: Sequence[Wire],
         context: int,
-        backend: Asked,
+        backend: Backend,
         auto: Plan,
     ) -> None:
         self._spec, self._hosts, self._wires = spec, {host.id: host for host in hosts}, wires
         self._context, self._auto = min(context, spec.context), auto
-        self._backend: Asked = backend
+        self._backend: Asked = again(backend)
         self.left_out: list[str] = []
 
     def of(self, suite: Suite) -> list[Contender]:

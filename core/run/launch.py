@@ -298,6 +298,10 @@ class Run:
         for rank in self.ranks:
             rank.send(op="cancel", id=request)
 
+    def order(self, requests: Sequence[str]) -> None:
+        """Answer the requests that wait in this order; the first rank decides, alone."""
+        self.ranks[0].send(op="order", ids=requests)
+
     async def stop(self, reason: str, *, failed: bool = False) -> None:
         """End every rank and wait until it is gone."""
         if self._stopping:

@@ -38,6 +38,7 @@ class Channel:
         self._news = threading.Condition()
         self._requests: dict[int, dict[str, Any]] = {}
         self._cancelled: set[str] = set()
+        self._places: dict[str, int] = {}
         self.stopping = False
         self.phase_name = "environment"
         self._state = "busy"
@@ -107,6 +108,10 @@ class Channel:
         """Whether the request, queued or running, is to end now."""
         return request in self._cancelled
 
+    def place(self, request: str) -> int:
+        """Where a waiting request was put in the queue; behind all those where it was not."""
+        return self._places.get(request, len(self._places))
+
     def forget(self, number: int) -> None:
         """The request is over: a later cancel of it means nothing."""
         with self._news:
@@ -133,6 +138,8 @@ class Channel:
                         wanted = str(operation["id"])
                         if any(one["id"] == wanted for one in self._requests.values()):
                             self._cancelled.add(wanted)
+                    case "order":
+                        self._places = {str(name): place for place, name in enumerate(operation["ids"])}
                     case op:
                         self.stopping = self.stopping or op == "stop"
                         self._operations.put(operation)

@@ -142,7 +142,7 @@ class Leader:
 
     def _admit(self) -> None:
         """Give slots to queued requests, in order; the first that finds no room holds up those behind it."""
-        for number, stream in list(self._queue.items()):
+        for number, stream in sorted(self._queue.items(), key=lambda one: self._channel.place(one[1].name)):
             if stream.over:
                 del self._queue[number]
                 self._end(stream)

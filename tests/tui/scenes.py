@@ -316,6 +316,12 @@ class FakeIntents:
     def withdraw(self, request: str) -> None:
         self.calls.append(("withdraw", request))
 
+    def reorder(self, request: str, step: int) -> None:
+        self.calls.append(("reorder", request, step))
+
+    def serve(self) -> None:
+        self.calls.append(("serve",))
+
     def trust(self, device: str, accepted: bool) -> None:
         self.calls.append(("trust", device, accepted))
 

@@ -130,6 +130,13 @@ async def test_requests_of_others_are_listed_and_can_be_ended(console: Open) -> 
             assert word in desk.text, desk.text
         await desk.press("down", "down", "down", "down", "d")
         assert desk.intents.calls == [("withdraw", "b")]
+        await desk.press("K", "J")
+        assert desk.intents.calls[1:] == [("reorder", "b", -1), ("reorder", "b", 1)]
+        desk.bus.publish(ev.ApiServed(t=T + 4, url="http://127.0.0.1:52415/v1"))
+        await desk.settle()
+        assert "http://127.0.0.1:52415/v1" in desk.text
+        await desk.press("A")
+        assert desk.intents.calls[3:] == [("serve",)]
         desk.bus.publish(ev.RequestDone(t=T + 5, request="a", why="stop"))
         desk.bus.publish(ev.RequestDone(t=T + 5, request="b", why="cancel"))
         await desk.settle()

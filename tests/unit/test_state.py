@@ -101,6 +101,22 @@ def test_a_request_of_the_api_is_no_part_of_the_conversation() -> None:
     assert state.active is not None and state.active.id == "q"
 
 
+def test_requests_that_wait_stand_as_they_were_put() -> None:
+    begun = ev.PrefillProgressed(t=3, request="b", done=1, total=9)
+    asked = [_api(name) for name in "abcd"]
+    assert [r.id for r in fold(*asked, begun).queue] == ["b", "a", "c", "d"]
+    moved = ev.QueueOrdered(t=4, requests=("d", "a", "c"))
+    assert [r.id for r in fold(*asked, begun, moved, _api("e")).queue] == ["b", "d", "a", "c", "e"]
+    done = ev.RequestDone(t=5, request="d", why="cancel")
+    assert [r.id for r in fold(*asked, begun, moved, done).queue] == ["b", "a", "c"]
+
+
+def test_the_api_is_told_of_as_long_as_it_is_served() -> None:
+    served = ev.ApiServed(t=1, url="http://127.0.0.1:1/v1")
+    assert fold(served).api == served
+    assert fold(served, ev.ApiServed(t=2)).api is None
+
+
 def test_answered_requests_of_the_api_are_forgotten_and_conversations_are_not() -> None:
     chat = [ev.RequestStarted(t=0, request=f"c{i}", conversation="c", prompt="hi") for i in range(100)]
     api = [_api(f"a{i}") for i in range(2 * ANSWERED)]

@@ -57,6 +57,23 @@ async def test_each_conversation_keeps_its_cache(cluster, alone) -> None:
             assert done["reused_tokens"] == len(prompt) - 1
 
 
+async def test_requests_that_wait_are_answered_in_the_order_they_are_put(cluster) -> None:
+    ranks = cluster("llama", [2, 4])
+    ranks.extra = {"streams": 1}
+    async with ranks:
+        long = ranks.ask(PROMPT, 3000, ignore_eos=True)
+        waiting = [ranks.ask([5, i], 2) for i in (6, 7, 8)]
+        leader = ranks.ranks[0]
+        await leader.until(lambda event: event["ev"] == "tokens" and event["id"] == long)
+        leader.send("order", ids=[waiting[2], waiting[0]])
+        for rank in ranks.ranks:
+            rank.send("cancel", id=long)
+        for one in waiting:
+            await ranks.answer(one)
+        done = [event["id"] for event in leader.named("done")]
+        assert done == [long, waiting[2], waiting[0], waiting[1]]
+
+
 async def test_what_does_not_fit_the_context_waits_or_is_refused(cluster, alone) -> None:
     ranks = cluster("llama", [3, 3])
     ranks.context = 100

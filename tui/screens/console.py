@@ -38,7 +38,7 @@ CLUSTER_EVERY = 0.5
 PLOTS_EVERY = 0.5
 CHAT_EVERY = 0.1
 
-ASKABLE = ("launch", "stop", "ask", "cancel", "new", "record")
+ASKABLE = ("launch", "stop", "ask", "cancel", "new", "record", "serve")
 _ACTIONS = {"compose_prompt": "ask"}
 """Actions of the screen whose name at the desk differs."""
 _PLAYBACK = {"play", "step", "speed", "seek", "mark"}
@@ -267,6 +267,10 @@ class ConsoleScreen(Screen[None]):
         """Record, or no longer."""
         self.request("record")
 
+    def action_serve(self) -> None:
+        """Serve the API, or no longer."""
+        self.request("serve")
+
     def action_bench(self) -> None:
         """Show the suites, and what is measured."""
         app_of(self).push_screen(BenchScreen(self.desk))
@@ -286,6 +290,8 @@ class ConsoleScreen(Screen[None]):
                 intents.cancel()
             case "record":
                 intents.record()
+            case "serve":
+                intents.serve()
             case _:
                 intents.conversations.new()
         self.call_later(self.paint)
@@ -313,6 +319,13 @@ class ConsoleScreen(Screen[None]):
             self._ask_trust(message.key)
         elif message.key in state.peers:
             intents.add(message.key)
+
+    def on_cluster_pane_moved(self, message: ClusterPane.Moved) -> None:
+        """A request of the queue is to be answered sooner or later."""
+        message.stop()
+        if self.desk.intents is not None:
+            self.desk.intents.reorder(message.request, message.step)
+            self.call_later(self.paint)
 
     def on_cluster_pane_ended(self, message: ClusterPane.Ended) -> None:
         """A request of the queue is to end."""

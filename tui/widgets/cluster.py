@@ -49,6 +49,13 @@ class ClusterPane(Filtered, VerticalScroll, can_focus=True):
 
         device: str
 
+    @dataclass
+    class Moved(Message):
+        """A request is to change its place in the queue."""
+
+        request: str
+        step: int
+
     def compose(self) -> ComposeResult:
         """What changes most while a run starts is nearest the top."""
         yield Devices()
@@ -67,7 +74,7 @@ class ClusterPane(Filtered, VerticalScroll, can_focus=True):
             self._choose(known[0] if known else None)
         for widget in self.query(StateRows):
             widget.draw(state)
-        self.query_one(Requests).display = bool(queue(state))
+        self.query_one(Requests).display = bool(queue(state) or state.api)
         self.query_one(Cables).display = bool(state.cables)
 
     def _choices(self) -> list[str]:
@@ -124,3 +131,8 @@ class ClusterPane(Filtered, VerticalScroll, can_focus=True):
         """End the chosen request."""
         if self._chosen in {request.id for request in queue(self._state)}:
             self.post_message(self.Ended(str(self._chosen)))
+
+    def action_move(self, step: int) -> None:
+        """Move the chosen request within the queue."""
+        if self._chosen in {request.id for request in queue(self._state)}:
+            self.post_message(self.Moved(str(self._chosen), step))

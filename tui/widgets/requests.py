@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from core import events as ev
 from core.state import ClusterState, Request
 from tui.widgets.cells import Cell, line, mark, pointer, table
 from tui.widgets.figures import duration
@@ -20,25 +21,28 @@ STATUS: dict[str, Cell] = {
 
 def queue(state: ClusterState) -> tuple[Request, ...]:
     """What the table shows: nothing when only the chat asks, which shows its own request itself."""
-    return state.open if any(request.source != "chat" for request in state.open) else ()
+    return state.queue if any(request.source != "chat" for request in state.open) else ()
 
 
 def request_rows(state: ClusterState, width: int, chosen: str | None = None) -> list[Content]:
-    """A heading and a row for each request, oldest first; nothing when there is none."""
+    """A heading and a row for each request, in their order; nothing when there is none and no API either."""
     requests = queue(state)
+    rows = [_served(state.api, width)] if state.api else []
     if not requests:
-        return []
-    rows = [
-        line(
-            ("Requests", "bold $text-accent"),
-            (f"  {len(requests)} open  d ends the chosen one", "$muted"),
-            width=width,
-        )
-    ]
+        return rows
+    keys = "d ends the chosen one, J and K move it while it waits"
+    about = f"  {len(requests)} open  {keys}"
+    rows.append(line(("Requests", "bold $text-accent"), (about, "$muted"), width=width))
     cells = [_request(request, state.now, request.id == chosen) for request in requests]
     for request, row in zip(requests, table(cells, width, flex=3, right=(4, 5, 6), drop=(2,)), strict=True):
         rows.append(mark(row, width) if request.id == chosen else row)
     return rows
+
+
+def _served(api: ev.ApiServed, width: int) -> Content:
+    who = "with the token of EXO_TUI_TOKEN" if api.token else "no token, this computer only"
+    told: list[Cell] = [(f"  ● {api.url}", "$text-success"), (f"  {who}  A ends it", "$muted")]
+    return line(("API", "bold $text-accent"), *told, width=width)
 
 
 def _request(request: Request, now: float, chosen: bool) -> list[Cell]:
