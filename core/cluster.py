@@ -37,6 +37,7 @@ from core.remote.connection import Target
 from core.remote.door import Door
 from core.remote.machine import LocalMachine, Machine
 from core.request import NotTaken, Prompt, QueueFull, Sampling, Source
+from core.run.aftermath import Aftermath
 from core.run.launch import LaunchError, Run
 from core.run.queue import Asked, Queue
 from core.run.recover import Recovery
@@ -102,6 +103,7 @@ class Cluster:
         self._serving = Serving(self)
         self._launching: asyncio.Task[None] | None = None
         self._queue = Queue(bus)
+        self._aftermath = Aftermath(bus, lambda device: self._members[device].machine)
         self._recovery = Recovery(bus, self._queue, config.recover, self._spare, self._bring_up)
 
     @property
@@ -209,6 +211,7 @@ class Cluster:
         self._cabling.consider(event)
         self._queue.consider(event)
         self._recovery.consider(event)
+        self._aftermath.consider(event)
         if self._planner is not None:
             self._planner.consider(event)
         self._handmade.consider(event)
@@ -409,6 +412,7 @@ class Cluster:
         if self._launching is not None and not self._launching.done() and self.run is None:
             self._launching.cancel()
         await self._recovery.close()
+        self._aftermath.close()
         if self.run is not None:
             await self.run.stop("the console was closed")
         for task in self._tasks:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from core.events import AnyEvent, PeerLost, PeerSeen
+from core.events import Alert, AnyEvent, PeerLost, PeerSeen
 from core.text import clean_line
 
 OWN = "_exo-tui._tcp"
@@ -82,6 +82,7 @@ class Board:
         self._keys: dict[str, str] = {}
         self._adverts: dict[str, dict[str, Advert]] = {}
         self._said: dict[str, PeerSeen] = {}
+        self._full = False
 
     def put(self, new: Advert) -> None:
         """An advert is there, or says something else than before."""
@@ -91,6 +92,7 @@ class Board:
         if self._keys.get(new.id, new.key) != new.key:
             self.remove(new.id)
         if new.key not in self._adverts and len(self._adverts) >= PEERS:
+            self._flooded()
             return
         adverts = self._adverts.setdefault(new.key, {})
         if new.id in adverts or len(adverts) < ADVERTS_OF_A_PEER:
@@ -109,6 +111,12 @@ class Board:
         else:
             del self._adverts[key], self._said[key]
             self._publish(PeerLost(t=self._clock(), key=key))
+
+    def _flooded(self) -> None:
+        if not self._full:
+            self._full = True
+            text = f"over {PEERS} peers are announced; the others are not listed. Somebody may be flooding"
+            self._publish(Alert(t=self._clock(), level="warning", subject="discovery", text=text))
 
     def _say(self, key: str) -> None:
         peer = _merged(key, self._adverts[key].values(), self._clock())

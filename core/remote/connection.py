@@ -23,6 +23,17 @@ MISSED = 3
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com")
 
+# Without those that rest on SHA-1, which asyncssh would still take.
+KEY_EXCHANGES = (
+    "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp521", "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp256", "diffie-hellman-group16-sha512", "diffie-hellman-group18-sha512",
+    "diffie-hellman-group14-sha256",
+)  # fmt: skip
+SIGNATURES = (
+    "ssh-ed25519", "sk-ssh-ed25519@openssh.com", "ecdsa-sha2-nistp521", "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp256", "sk-ecdsa-sha2-nistp256@openssh.com", "rsa-sha2-512", "rsa-sha2-256",
+)  # fmt: skip
+
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach a machine. What is None is left to the user's ssh_config and agent."""
@@ -58,6 +69,8 @@ async def connect(target: Target, keys: HostKeys) -> SshMachine:
         "keepalive_interval": KEEPALIVE,
         "keepalive_count_max": MISSED,
         "encryption_algs": CIPHERS,
+        "kex_algs": KEY_EXCHANGES,
+        "signature_algs": SIGNATURES,
         "agent_forwarding": False,
     }
     if target.port is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 from pathlib import Path
 
 import asyncssh
@@ -51,9 +53,12 @@ class HostKeys:
         self.path.touch(mode=0o600)
         line = b"%s %s\n" % (_name(host, port).encode(), key.export_public_key().strip())
         with self.path.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # another console may be pinning a key just now
             before = file.read()
             # People edit this file: an unfinished last line must not swallow the new one.
             file.write(line if before.endswith(b"\n") or not before else b"\n" + line)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _name(host: str, port: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import time
 from importlib.metadata import version
@@ -11,7 +13,7 @@ import msgspec
 import zstandard
 
 from core.bus import Bus
-from core.events import AnyEvent, Tick
+from core.events import Alert, AnyEvent, Tick
 from core.folders import sessions_folder
 from core.session.format import Header
 
@@ -33,22 +35,32 @@ def software() -> dict[str, str]:
 class Recorder:
     """Appends events of a bus to a file, flushed once a second: at each tick.
 
-    Opening raises OSError and leaves an existing file alone.
+    Opening raises OSError and leaves an existing file alone. A disk that is full later ends the recording,
+    which is said, and nothing else; what was flushed before can be played.
     """
 
     def __init__(self, bus: Bus, path: Path) -> None:
         self.path = path
-        self._file = path.open("xb")
+        # What was asked and answered is in it: for its owner alone.
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        self._bus = bus
         self._writer = zstandard.ZstdCompressor(level=3).stream_writer(self._file)
+        self._failed = False
         header = Header(started=time.time(), software=software(), state=bus.state)
         self._writer.write(msgspec.json.encode(header) + b"\n")
         self._flush()
         self._unsubscribe = bus.subscribe(self._take)
 
     def _take(self, event: AnyEvent) -> None:
-        self._writer.write(msgspec.json.encode(event) + b"\n")
-        if isinstance(event, Tick):
-            self._flush()
+        try:
+            self._writer.write(msgspec.json.encode(event) + b"\n")
+            if isinstance(event, Tick):
+                self._flush()
+        except OSError as error:
+            self._unsubscribe()
+            self._failed = True
+            text = f"the recording ends here: {error.strerror or error}"
+            self._bus.publish(Alert(t=event.t, level="error", subject=self.path.name, text=text))
 
     def _flush(self) -> None:
         # A block is readable once flushed, though its frame is still open: a cut loses a second at most.
@@ -56,7 +68,10 @@ class Recorder:
         self._file.flush()
 
     def close(self) -> None:
-        """Finish the file."""
-        self._unsubscribe()
-        self._writer.close()  # pyright: ignore[reportUnknownMemberType]
-        self._file.close()
+        """Finish the file. Does nothing more where it has failed already."""
+        if not self._failed:
+            self._unsubscribe()
+        with contextlib.suppress(OSError):
+            self._writer.close()  # pyright: ignore[reportUnknownMemberType]
+        with contextlib.suppress(OSError):
+            self._file.close()

@@ -21,7 +21,9 @@ class Tokens:
     def __init__(self, model: Path) -> None:
         config = load_config(model)
         # As mlx_lm.load does, so that both stop at the same ids.
-        self._tokenizer = load_tokenizer(model, eos_token_ids=config.get("eos_token_id"))
+        # Where transformers is not told, it asks: on standard input, which is the control channel.
+        no_code = {"trust_remote_code": False}
+        self._tokenizer = load_tokenizer(model, no_code, eos_token_ids=config.get("eos_token_id"))
         self.eos: frozenset[int] = frozenset(self._tokenizer.eos_token_ids)
         inner = config.get("text_config") or config
         self._vocabulary = int(inner.get("vocab_size") or len(self._tokenizer))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from core.remote.machine import Exit
+from core.run.aftermath import withheld
 from core.run.watch import Facts, Limits, Verdict, verdict
 
 LIMITS = Limits()
@@ -119,3 +120,10 @@ def test_each_phase_of_the_start_has_its_time_and_waiting_for_others_costs_none(
         assert (found.fault, found.rank, found.doing) == ("slow", 1, doing)
         assert verdict(starting(doing, limit + 1, owes=False), LIMITS) is None
     assert verdict(starting("load", 200, gigabytes=10.0), LIMITS) is None
+
+
+def test_memory_counts_as_kept_where_most_of_what_the_rank_held_is_not_back() -> None:
+    gib = 2**30
+    assert withheld(gib, 9 * gib, 8 * gib) == 8 * gib
+    assert withheld(gib, 4 * gib, 8 * gib) == 0, "others may have taken that"
+    assert withheld(gib, gib + 2**27, 2**20) == 0
