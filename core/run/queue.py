@@ -37,8 +37,9 @@ class Queue:
         run.generate(request, prompt, sampling, begun)
 
     def put_all(self, run: Run) -> None:
-        """Ask for everything that is open and was not asked for yet, oldest first."""
-        for request in self._asked:
+        """Ask for everything that is open and was not asked for yet, in the order of the queue."""
+        places = {one.id: place for place, one in enumerate(self._bus.state.queue)}
+        for request in sorted(self._asked, key=lambda one: places.get(one, len(places))):
             if not run.answers(request):
                 self.put(request, run)
 
