@@ -81,6 +81,8 @@ class Rank(msgspec.Struct, frozen=True, kw_only=True):
     loaded: ev.RankLoaded | None = None
     beat: ev.RankBeat | None = None
     exit: ev.RankExited | None = None
+    compute: Series = Series()
+    """Share of each request's time spent computing rather than waiting for neighbours."""
     log: tuple[str, ...] = ()
 
 
@@ -516,12 +518,23 @@ def _request(
                 thought=request.thought + event.thought,
             )
         case ev.RankTimed():
+            state = _timed(state, event)
             request = replace(request, ranks={**request.ranks, event.rank: event})
         case ev.RequestHeld():
             request = replace(request, status="waiting", prefilled=0, ranks={}, held=request.held + 1)
         case ev.RequestDone():
             request = replace(request, status="done", done=event)
     return replace(state, requests=_kept({**state.requests, request.id: request}))
+
+
+def _timed(state: ClusterState, event: ev.RankTimed) -> ClusterState:
+    run, spent = state.run, event.compute_s + event.wait_s
+    if run is None or not 0 <= event.rank < len(run.ranks) or not spent > 0:
+        return state
+    rank = run.ranks[event.rank]
+    rank = replace(rank, compute=rank.compute.push(event.t, event.compute_s / spent))
+    ranks = (*run.ranks[: event.rank], rank, *run.ranks[event.rank + 1 :])
+    return replace(state, run=replace(run, ranks=ranks))
 
 
 def _kept(requests: dict[str, Request]) -> dict[str, Request]:

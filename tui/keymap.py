@@ -122,6 +122,17 @@ CLUSTER = (
     ),
 )
 
+PLOTS = (
+    Binding("down,j", "choose(1)", "Next", show=False, tooltip="The next plot", id="plot.next"),
+    Binding("up,k", "choose(-1)", "Previous", show=False, tooltip="The one before", id="plot.previous"),
+    Binding("home,g", "end_of(False)", "First", show=False, tooltip="The first plot", id="plot.first"),
+    Binding("end,G", "end_of(True)", "Last", show=False, tooltip="The last plot", id="plot.last"),
+    Binding("w", "window", "Window", tooltip="1 minute, 10 minutes, all there is", id="plot.window"),
+    Binding("enter,z", "zoom", "Zoom", tooltip="This plot on the whole screen", id="plot.zoom"),
+)
+
+BACK = (Binding("escape,backspace", "dismiss", "Back", tooltip="Back to where you were", id="back"),)
+
 FILTER = (
     Binding(
         "slash",
@@ -287,7 +298,9 @@ PLANS = (
 
 NAME = (Binding("escape", "dismiss", "Cancel", tooltip="Keep nothing", id="name.cancel"),)
 
-BESIDE = {name: ("CONSOLE", "APP") for name in ("PLAYBACK", "CLUSTER", "FILTER", "SCROLL")} | dict.fromkeys(
+BESIDE = {
+    name: ("CONSOLE", "APP") for name in ("PLAYBACK", "CLUSTER", "PLOTS", "FILTER", "SCROLL")
+} | dict.fromkeys(
     (
         "BENCH",
         "DIALOG",

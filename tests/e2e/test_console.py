@@ -14,7 +14,8 @@ from tests.e2e.until import soon
 WIDE = (180, 54)
 QUESTION = "What is the capital of France?"
 
-LEGENDS = ("Memory GiB", "Link p50", "Tokens/s")
+LEGENDS = ("Memory GiB", "Tokens/s", "Prompt tokens/s")
+"""Of the charts in the left column."""
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
@@ -99,8 +100,8 @@ def _replays(demo_env: dict[str, str], recording: Path) -> None:
 
 
 def _plotted(text: str) -> bool:
-    """Below each of the three legends there is a point, a braille character, before the next one."""
-    lines = [row[: WIDE[0] // 2] for row in text.splitlines()]
+    """Below each of the legends there is a point, a braille character, before the next one."""
+    lines = [row[: WIDE[0] // 4] for row in text.splitlines()]
     starts = [i for word in LEGENDS for i, row in enumerate(lines) if word in row]
     ends = [*starts[1:], len(lines)]
     return len(starts) == len(LEGENDS) and all(

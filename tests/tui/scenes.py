@@ -110,6 +110,19 @@ def second(t: float, i: int, busy: float = 0.0) -> Iterator[ev.AnyEvent]:
                     )
 
 
+def many(count: int, t: float = T0, seconds: int = 3) -> Iterator[ev.AnyEvent]:
+    """So many more devices, of which every seventh is lost."""
+    for k in range(count):
+        name = f"node-{k:02}"
+        status = "lost" if k % 7 == 6 else "ready"
+        yield ev.DeviceSeen(t=t, device=name, name=name, address=f"10.0.0.{k}", status=status)
+        for i in range(seconds):
+            yield ev.DeviceSample(
+                t=t + i, device=name, memory_total=2048 * MIB, memory_used=(200 + 20 * k) * MIB,
+                memory_limit=2048 * MIB, swap_used=0, load=0.1 * k,
+            )  # fmt: skip
+
+
 def certificate(of: Plan) -> Certificate:
     held = tuple(Held(i, s.device, s.start, s.end, "00" * 32) for i, s in enumerate(of.stages))
     return Certificate(layers=of.layers, held=held, plan_sha256="11" * 32, held_sha256="a1b2c3d4" * 8)

@@ -116,3 +116,31 @@ async def test_nothing_is_painted_when_nothing_happened(console: Open) -> None:
         desk.app._driver.write = lambda data: (painted.append(data), write(data))[1]
         await desk.pilot.pause(1.5)  # time for each timer to have painted, had it wanted to
         assert not painted
+
+
+async def test_plots_are_chosen_zoomed_and_shown_for_a_minute_or_for_ever(console: Open) -> None:
+    async with console(scenes.everything(), NARROW) as desk:
+        await desk.press("3")
+        assert "Memory GiB 2 min" in desk.text
+        await desk.press("w")
+        assert "Memory GiB 2 min" in desk.text  # all there is
+        await desk.press("w")
+        assert "Memory GiB 60 s" in desk.text
+        await desk.press("w", "G")
+        assert "rank 2 demo-c 38%/62%" in desk.text
+        await desk.press("g", "j", "enter")
+        for a in scenes.NAMES:
+            for b in scenes.NAMES:
+                assert a == b or f"{a}→{b}" in desk.text, desk.text
+        await desk.press("j")
+        assert "Tokens/s" in desk.text
+        await desk.press("escape")
+        assert "3 Plots" in desk.text
+
+
+async def test_a_chart_of_many_says_how_many_it_leaves_out(console: Open) -> None:
+    events = [*scenes.planned(), *scenes.many(20)]
+    async with console(events, NARROW) as desk:
+        await desk.press("3", "enter")
+        assert desk.text.count("━") == 8
+        assert "+15" in desk.text

@@ -4,7 +4,7 @@ from functools import reduce
 
 from core import events as ev
 from core.plan.plan import Plan, Stage
-from core.series import SPAN, Series
+from core.series import MOST, SLACK, SPAN, Series, Thinned
 from core.state import ANSWERED, ClusterState, apply, link_key
 
 PLAN = Plan(
@@ -80,11 +80,27 @@ def test_ranks_of_another_run_are_ignored() -> None:
     assert state.run.ranks[0].phase == "starting"
 
 
-def test_a_series_forgets_what_is_older_than_its_span() -> None:
-    series = Series().push(0, 1.0).push(SPAN, None).push(SPAN + 1, 2.0)
-    assert series.times == (SPAN, SPAN + 1)
-    assert series.total == 3
-    assert series.held == 1
+def test_a_series_keeps_ten_minutes_as_measured_and_thins_what_is_older() -> None:
+    series = Series()
+    for second in range(3600):
+        series = series.push(float(second), None if 100 <= second < 200 else float(second % 60))
+    assert SPAN <= series.times[-1] - series.times[0] <= SPAN + SLACK + 1
+    assert series.total == 3600
+    assert series.first == 0.0
+    thinned = dict(zip(series.older.times, series.older.values, strict=True))
+    assert thinned[0.0] == 9.0
+    assert thinned[50.0] == 59.0  # no peak is lost
+    assert thinned[150.0] is None  # nor a gap
+
+
+def test_a_week_of_samples_stays_small() -> None:
+    thinned = Thinned()
+    for hour in range(7 * 24):
+        thinned = thinned.push([(hour * 3600.0 + s, float(hour)) for s in range(0, 3600, 10)])
+    assert len(thinned.times) <= MOST
+    assert thinned.times[0] == 0.0
+    assert max(v for v in thinned.values if v is not None) == 167.0
+    assert thinned.length < 3600
 
 
 def _api(request: str, t: float = 1) -> ev.RequestStarted:

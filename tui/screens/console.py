@@ -23,6 +23,7 @@ from tui.screens.bench import BenchScreen
 from tui.screens.board import BoardScreen
 from tui.screens.doctor import DoctorScreen
 from tui.screens.plan import PlanScreen
+from tui.screens.plot import PlotScreen
 from tui.screens.question import Question
 from tui.screens.trust import TrustScreen
 from tui.widgets import plot
@@ -31,7 +32,7 @@ from tui.widgets.cluster import ClusterPane
 from tui.widgets.composer import Composer
 from tui.widgets.log import LogPane
 from tui.widgets.playbar import PlayBar
-from tui.widgets.plots import PlotsPane
+from tui.widgets.plots import CHARTS, PlotsPane
 from tui.widgets.topbar import PANES, TopBar
 
 CLUSTER_EVERY = 0.5
@@ -57,7 +58,6 @@ class ConsoleScreen(Screen[None]):
         self.desk = desk
         self._heading = title
         self._drawn: ClusterState | None = None
-        self._plotted: ClusterState | None = None
         self._told: ClusterState | None = None
         self._reasons: tuple[str | None, ...] = ()
         self._asked: RecoveryChanged | None = None
@@ -87,7 +87,7 @@ class ConsoleScreen(Screen[None]):
     async def _plots(self) -> None:
         """Plots begin once plotext is loaded, which is not the event loop's work."""
         await asyncio.to_thread(plot.load)
-        self.set_interval(PLOTS_EVERY, self.paint_plots)
+        self.set_interval(PLOTS_EVERY / len(CHARTS), self.paint_plot)
 
     async def paint(self) -> None:
         """Draw everything at once, where a person asked for a change and waits to see it."""
@@ -119,10 +119,15 @@ class ConsoleScreen(Screen[None]):
 
     def paint_plots(self) -> None:
         """Draw the charts when they can be seen."""
-        pane, state = self.query_one(PlotsPane), self.desk.state
-        if state is not self._plotted and pane.display and pane.size.width:
-            self._plotted = state
-            pane.draw(state)
+        pane = self.query_one(PlotsPane)
+        if pane.display and pane.size.width:
+            pane.draw(self.desk.state)
+
+    def paint_plot(self) -> None:
+        """Draw one chart when it can be seen, each in its turn."""
+        pane = self.query_one(PlotsPane)
+        if self.is_active and pane.display and pane.size.width:
+            pane.draw_next(self.desk.state)
 
     async def paint_chat(self) -> None:
         """Draw what is new in the conversation."""
@@ -210,7 +215,6 @@ class ConsoleScreen(Screen[None]):
         bar = self.query_one(TopBar)
         bar.front = name
         bar.redraw()
-        self._plotted = None
         self.query_one(_FOCUS[name]).focus()
 
     def action_cycle(self, step: int) -> None:
@@ -326,6 +330,11 @@ class ConsoleScreen(Screen[None]):
         if self.desk.intents is not None:
             self.desk.intents.reorder(message.request, message.step)
             self.call_later(self.paint)
+
+    def on_plots_pane_zoomed(self, message: PlotsPane.Zoomed) -> None:
+        """One chart on the whole screen."""
+        message.stop()
+        app_of(self).push_screen(PlotScreen(self.desk, message.chart, message.window))
 
     def on_cluster_pane_ended(self, message: ClusterPane.Ended) -> None:
         """A request of the queue is to end."""

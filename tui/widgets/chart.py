@@ -16,11 +16,11 @@ from textual.strip import Strip
 from textual.visual import Visual
 from textual.widget import Widget
 
-from core.series import Series
+from core.series import SPAN, Series
 from tui.host import app_of
 from tui.widgets import plot
 from tui.widgets.buckets import largest, nice, runs, window
-from tui.widgets.cells import line
+from tui.widgets.cells import Cell, line
 from tui.widgets.figures import duration, wall
 from tui.widgets.planstrip import SERIES, series_style
 
@@ -36,6 +36,8 @@ class Line:
     series: Series
     last: str
     """The newest value, with its unit."""
+    scale: float = 1.0
+    """From the unit of the samples to that of the axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,16 @@ class ChartData:
 
     title: str
     lines: tuple[Line, ...]
-    scale: float
-    """From the unit of the samples to that of the axis."""
     axis: Callable[[float], str]
     """How a value is written at the axis."""
     empty: str
     """Why there is nothing to see."""
+    gap: float = math.inf
+    """Seconds without a sample after which a line ends."""
+    high: float | None = None
+    """Top of the axis, where it is always the same."""
+    more: int = 0
+    """Lines there would be besides these."""
 
 
 class Chart(Widget):
@@ -58,7 +64,9 @@ class Chart(Widget):
     ALLOW_SELECT = False
     DEFAULT_CSS = "Chart { width: 1fr; height: 1fr; }"
 
-    _data: ChartData | None = None
+    chosen = False
+    """Whether keys are about this chart."""
+    _last: tuple[ChartData, float, float] | None = None
     _drawn: object = None
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
@@ -70,17 +78,19 @@ class Chart(Widget):
         """What is shown, without styles."""
         return "\n".join(strip.text for strip in self._strips)
 
-    def draw(self, data: ChartData) -> None:
-        """Show `data`. Costs nothing when no series has a new sample."""
-        key = (
-            tuple((li.name, li.last, li.series.total, li.series.times[-1:]) for li in data.lines),
-            data.empty,
-        )
-        self._data = data
-        if self._drawn == key or not self.size.width:
+    def draw(self, data: ChartData, now: float, most: float = SPAN) -> None:
+        """Show the last `most` seconds before `now`. Costs nothing when that would look the same."""
+        self._last = (data, now, most)
+        if not self.size.width:
+            return
+        start, span = window([li.series for li in data.lines], now, most)
+        step = span / max(1, self.size.width)
+        lines = tuple((li.name, li.last, li.series.total) for li in data.lines)
+        key = (data.title, lines, data.empty, data.more, span, math.floor(start / step), self.chosen)
+        if self._drawn == key:
             return
         self._drawn = key
-        old, self._strips = self._strips, self._build(data)
+        old, self._strips = self._strips, self._build(data, start, span)
         if len(old) != len(self._strips):
             self.refresh()
             return
@@ -102,8 +112,8 @@ class Chart(Widget):
     def _again(self) -> None:
         self._drawn = None
         self._strips = []
-        if self._data is not None:
-            self.draw(self._data)
+        if self._last is not None:
+            self.draw(*self._last)
 
     def render_line(self, y: int) -> Strip:
         """The stored strip."""
@@ -111,15 +121,14 @@ class Chart(Widget):
             return self._strips[y]
         return Strip.blank(self.size.width, self.rich_style)
 
-    def _build(self, data: ChartData) -> list[Strip]:
+    def _build(self, data: ChartData, start: float, span: float) -> list[Strip]:
         width, height = self.size
         held = [li for li in data.lines if li.series.held]
         if not held:
-            said = line((data.title, "bold $text-accent"), width=width)
+            said = line(_mark(self.chosen), (data.title, "bold $text-accent"), width=width)
             why = line((f"no data yet — {data.empty}", "$muted"), width=width)
             return [self._strip(said), self._strip(why)]
-        start, span = window([li.series for li in data.lines])
-        head = legend(data, span, width, 1 if height < 8 else 2)
+        head = legend(data, span, width, 1 if height < 8 else 2 if height < 16 else 4, self.chosen)
         rows = [self._strip(row) for row in head]
         size = (width, height - len(rows))
         if size[0] < _LEAST[0] or size[1] < _LEAST[1]:
@@ -127,17 +136,19 @@ class Chart(Widget):
         return rows + self._picture(data, start, span, size)
 
     def _picture(self, data: ChartData, start: float, span: float, size: tuple[int, int]) -> list[Strip]:
-        high = nice(max(largest(li.series, data.scale) for li in data.lines))
+        high = data.high or nice(max(largest(li.series, start, li.scale) for li in data.lines))
         values = (data.axis(0), data.axis(high / 2), data.axis(high))
         columns = max(2, size[0] - max(map(cell_len, values)) - 2)
         curves = [
-            (points, self._colour(index))
+            (points, index)
             for index, li in enumerate(data.lines)
-            for points in runs(li.series, start, span, columns, data.scale, high)
+            for points in runs(li.series, start, span, columns, li.scale, high, data.gap)
         ]
         left = math.floor(start / (span / columns)) * span / columns
         picture = plot.render(curves, size, columns, (wall(left), wall(left + span)), values)
-        return plot.strips(picture, size[0], self._axis_style())
+        base = self._axis_style()
+        styles = [base + Style(color=self._colour(index).rich_color) for index in range(len(data.lines))]
+        return plot.strips(picture, size[0], base, styles)
 
     def _strip(self, content: Content) -> Strip:
         width = self.size.width
@@ -145,28 +156,37 @@ class Chart(Widget):
         return made[0].adjust_cell_length(width, self.rich_style)
 
     def _axis_style(self) -> Style:
-        muted = self.background_colors[1].get_contrast_text(0.6)
-        return self.rich_style + Style(color=(self.background_colors[1] + muted).rich_color)
+        named = app_of(self).theme_variables.get("muted", "gray")
+        return self.rich_style + Style(color=Color.parse(named).rich_color)
 
-    def _colour(self, index: int) -> tuple[int, int, int]:
-        named = app_of(self).theme_variables.get(f"series-{index % SERIES + 1}", "white")
-        return Color.parse(named).rgb
+    def _colour(self, index: int) -> Color:
+        return Color.parse(app_of(self).theme_variables.get(f"series-{index % SERIES + 1}", "white"))
 
 
-def legend(data: ChartData, span: float, width: int, most: int) -> list[Content]:
-    """Title and last value of each series, packed into at most `most` lines of `width`."""
-    rows: list[list[tuple[str, str]]] = [
-        [(data.title, "bold $text-accent"), (f" {duration(span)}", "$muted")]
-    ]
-    used = cell_len(data.title) + cell_len(duration(span)) + 1
+def _mark(chosen: bool) -> Cell:
+    return ("› " if chosen else "", "bold $text-accent")
+
+
+def legend(data: ChartData, span: float, width: int, most: int, chosen: bool = False) -> list[Content]:
+    """Title and last value of each series, packed into at most `most` lines of `width`.
+
+    What has no room is counted. A value is never cut: an item is there as a whole or not at all.
+    """
+    title: list[Cell] = [_mark(chosen), (data.title, "bold $text-accent"), (f" {duration(span)}", "$muted")]
+    rows: list[list[Cell]] = [title]
+    used = sum(cell_len(text) for text, _ in title)
     for index, li in enumerate(data.lines):
+        left = len(data.lines) - index - 1 + data.more
+        rest = 6 if left else 0
         item = cell_len(li.name) + cell_len(li.last) + 5
-        if used + item > width:
+        if used + item + (rest if len(rows) == most else 0) > width:
             if len(rows) == most:
-                rows[-1].append((f"  +{len(data.lines) - index}", "$muted"))
-                break
+                rows[-1].append((f"  +{left + 1}", "$muted"))
+                return [line(*row, width=width) for row in rows]
             rows.append([])
             used = 0
         rows[-1] += [("  ━ ", series_style(index)), (li.name, ""), (f" {li.last}", "bold")]
         used += item
+    if data.more:
+        rows[-1].append((f"  +{data.more}", "$muted"))
     return [line(*row, width=width) for row in rows]

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
 from typing import Any
 
-from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -20,7 +19,8 @@ from tui.widgets.buckets import Point
 
 _SGR = re.compile(r"\x1b\[([\d;]*)m")
 
-Curve = tuple[list[Point], tuple[int, int, int]]
+Curve = tuple[list[Point], int]
+"""Points, and the number of the line they belong to."""
 
 
 @cache
@@ -44,8 +44,9 @@ def render(
     figure.clear()
     figure.plot_size(*size)
     figure.theme("colorless")
-    for points, colour in curves:
-        marker = plotext.marker("braille", colour)
+    for points, index in curves:
+        # The number travels as a colour: plotext knows nothing of themes and of a terminal's own colours.
+        marker = plotext.marker("braille", (index, 0, 0))
         xs, ys = zip(*points, strict=True)
         figure.draw(figure.signal(list(xs), list(ys), marker=marker).lines())
     figure.ruler("x").lim(0, columns)
@@ -57,20 +58,20 @@ def render(
     return figure.build().string()
 
 
-@lru_cache(512)
-def _style(code: str, base: Style) -> Style:
+def _style(code: str, base: Style, styles: Sequence[Style]) -> Style:
     parts = [int(part or 0) for part in code.split(";")]
     match parts:
-        case [38, 2, r, g, b, *_]:
-            return base + Style(color=Color.from_rgb(r, g, b))
-        case [38, 5, n, *_]:
-            return base + Style(color=Color.from_ansi(n))
+        case [38, 2, index, 0, 0, *_] if index < len(styles):
+            return styles[index]
         case _:
             return base
 
 
-def strips(ansi: str, width: int, base: Style) -> list[Strip]:
-    """The lines of a picture. A blank keeps the style before it, which saves bytes on the wire."""
+def strips(ansi: str, width: int, base: Style, styles: Sequence[Style]) -> list[Strip]:
+    """The lines of a picture, each curve in the style of its number.
+
+    A blank keeps the style before it, which saves bytes on the wire.
+    """
     rows: list[Strip] = []
     for line in ansi.splitlines():
         current = base
@@ -80,7 +81,7 @@ def strips(ansi: str, width: int, base: Style) -> list[Strip]:
             if text.isspace() and segments:
                 segments[-1] = Segment(segments[-1].text + text, segments[-1].style)
                 continue
-            current = _style(code, base)
+            current = _style(code, base, styles)
             if text:
                 segments.append(Segment(text, current))
         rows.append(Strip(segments).simplify().adjust_cell_length(width, base))
