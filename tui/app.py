@@ -26,6 +26,7 @@ from tui.screens.commandline import CommandLine
 from tui.screens.console import ConsoleScreen
 from tui.screens.help import HelpScreen
 from tui.screens.jump import JumpScreen
+from tui.screens.map import MapScreen
 from tui.screens.question import Question
 from tui.screens.themes import ThemeScreen
 
@@ -127,6 +128,11 @@ class ConsoleApp(App[None]):
         while self.screen is not self.console_screen:
             await self.pop_screen()
         self.console_screen.action_pane(name)
+
+    def action_map(self) -> None:
+        """The cluster as a graph."""
+        if not isinstance(self.screen, MapScreen):
+            self.push_screen(MapScreen(self.desk))
 
     def action_jump(self) -> None:
         """Letters on everything that can have the focus."""

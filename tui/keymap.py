@@ -40,6 +40,7 @@ APP = (
     Binding("2", "pane('chat')", "Chat", show=False, tooltip="The conversation", id="chat"),
     Binding("3", "pane('plots')", "Plots", show=False, tooltip="Memory, latency, speed", id="plots"),
     Binding("4", "pane('log')", "Log", show=False, tooltip="Alerts and the ranks' stderr", id="log"),
+    Binding("5", "map", "Map", show=False, tooltip="Devices and what joins them", id="map"),
     Binding("T", "themes", "Theme", show=False, tooltip="Choose a theme, seen at once", id="theme"),
     Binding("q,ctrl+q", "quit", "Quit", key_display="q", tooltip="Quit; asks when a run is live", id="quit"),
 )
@@ -129,6 +130,21 @@ PLOTS = (
     Binding("end,G", "end_of(True)", "Last", show=False, tooltip="The last plot", id="plot.last"),
     Binding("w", "window", "Window", tooltip="1 minute, 10 minutes, all there is", id="plot.window"),
     Binding("enter,z", "zoom", "Zoom", tooltip="This plot on the whole screen", id="plot.zoom"),
+)
+
+MAP = (
+    Binding("down,j,right", "choose(1)", "Next", show=False, tooltip="The next device", id="map.next"),
+    Binding("up,k,left", "choose(-1)", "Previous", show=False, tooltip="The one before", id="map.previous"),
+    Binding("home,g", "end_of(False)", "First", show=False, tooltip="The first device", id="map.first"),
+    Binding("end,G", "end_of(True)", "Last", show=False, tooltip="The last device", id="map.last"),
+    Binding("enter", "open", "About", tooltip="All about the chosen device", id="map.open"),
+    Binding("t", "table", "Table", tooltip="Graph or table", id="map.table"),
+    Binding("s", "sort", "Sort", tooltip="By rank, name, memory, worst link, status", id="map.sort"),
+)
+
+DEVICE = (
+    Binding("right,n", "choose(1)", "Next", tooltip="The next device", id="device.next"),
+    Binding("left,p", "choose(-1)", "Previous", tooltip="The one before", id="device.previous"),
 )
 
 BACK = (Binding("escape,backspace", "dismiss", "Back", tooltip="Back to where you were", id="back"),)

@@ -127,7 +127,7 @@ async def test_plots_are_chosen_zoomed_and_shown_for_a_minute_or_for_ever(consol
         await desk.press("w")
         assert "Memory GiB 60 s" in desk.text
         await desk.press("w", "G")
-        assert "rank 2 demo-c 38%/62%" in desk.text
+        assert "rank 0 demo-a 69%/31%" in desk.text
         await desk.press("g", "j", "enter")
         for a in scenes.NAMES:
             for b in scenes.NAMES:

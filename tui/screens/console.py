@@ -21,6 +21,7 @@ from tui.host import app_of
 from tui.notices import notices
 from tui.screens.bench import BenchScreen
 from tui.screens.board import BoardScreen
+from tui.screens.device import DeviceScreen
 from tui.screens.doctor import DoctorScreen
 from tui.screens.plan import PlanScreen
 from tui.screens.plot import PlotScreen
@@ -317,7 +318,9 @@ class ConsoleScreen(Screen[None]):
         """Enter on a device or peer."""
         message.stop()
         state, intents = self.desk.state, self.desk.intents
-        if intents is None:
+        if message.key in state.devices and (intents is None or message.key not in state.questions):
+            app_of(self).push_screen(DeviceScreen(self.desk, message.key))
+        elif intents is None:
             self._say("add", self.desk.why_not("add") or "still starting")
         elif message.key in state.questions:
             self._ask_trust(message.key)

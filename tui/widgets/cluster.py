@@ -22,7 +22,7 @@ from tui.widgets.requests import Requests, queue
 from tui.widgets.rows import StateRows
 
 
-class ClusterPane(Filtered, VerticalScroll, can_focus=True):
+class ClusterPane(VerticalScroll, Filtered):
     """Everything about the machines."""
 
     BORDER_TITLE = "1 Cluster"

@@ -71,7 +71,10 @@ class FilterBar(Input):
 
 
 class Filtered(Widget):
-    """A pane with a FilterBar in it. A subclass says in `narrow` what a filter does."""
+    """A pane with a FilterBar in it. A subclass says in `narrow` what a filter does.
+
+    To be named last among the bases: Textual takes the CSS of the first.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.FILTER)
 

@@ -125,7 +125,7 @@ class LogRows(StateRows):
         return [row for entry in entries for row in entry_rows(entry, width)]
 
 
-class LogPane(Filtered, Vertical):
+class LogPane(Vertical, Filtered):
     """The log, kept at its end until someone scrolls up."""
 
     BORDER_TITLE = "4 Log"

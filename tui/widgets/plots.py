@@ -13,7 +13,7 @@ from textual.events import Click, Resize
 from textual.message import Message
 
 from core.series import Series
-from core.state import ClusterState, Link
+from core.state import ClusterState, Device, Link
 from tui import keymap
 from tui.widgets.buckets import WINDOWS
 from tui.widgets.chart import Chart, ChartData, Line
@@ -41,14 +41,22 @@ def _largest(lines: Sequence[Line]) -> tuple[tuple[Line, ...], int]:
     return tuple(li for li in lines if id(li) in kept), len(lines) - MOST
 
 
+def _memory_line(device: Device) -> Line:
+    limit = device.sample.memory_limit if device.sample else 0
+    last = device.memory.last
+    told = f"{gib(last)}/{gib(limit)}" if last is not None else "—"
+    return Line(device.name, device.memory, told, 100 / limit if limit else 0.0)
+
+
+def device_memory(device: Device) -> ChartData:
+    """Memory in use on one device."""
+    empty = "it has sent no sample"
+    return ChartData("Memory GiB", (_memory_line(device),), lambda v: f"{v:g}%", empty, SAMPLE_GAP, 100.0)
+
+
 def memory(state: ClusterState) -> ChartData:
     """Memory in use on each device: GiB of the limit in the legend, the share of it in the picture."""
-    lines: list[Line] = []
-    for device in in_order(state):
-        limit = device.sample.memory_limit if device.sample else 0
-        last = device.memory.last
-        told = f"{gib(last)}/{gib(limit)}" if last is not None else "—"
-        lines.append(Line(device.name, device.memory, told, 100 / limit if limit else 0.0))
+    lines = [_memory_line(device) for device in in_order(state)]
     shown, more = _largest(lines)
     empty = "no device has sent a sample"
     return ChartData("Memory GiB", shown, lambda v: f"{v:g}%", empty, SAMPLE_GAP, 100.0, more)

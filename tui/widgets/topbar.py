@@ -54,6 +54,8 @@ class TopBar(StateRows):
         for number, pane in enumerate(PANES, 1):
             style = "bold reverse $text-accent" if pane == self.front else "$muted"
             left.append((f" {number} {pane.capitalize()} ", style))
+        if width >= 100:
+            left.append((" 5 Map ", "$muted"))
         model = state.model.name if state.model else ""
         for middle in (f"{self._title} · {model}" if model else self._title, model, ""):
             right: list[Cell] = [

@@ -1,0 +1,140 @@
+"""The cluster map: what is drawn, what stands out, and that nothing a person needs is cut."""
+
+from __future__ import annotations
+
+import pytest
+
+from core import events as ev
+from core.state import ClusterState
+from core.wiring import Cable, End
+from tests.tui import scenes
+from tests.tui.conftest import NARROW, Open
+from tui.netmap import edge, shown
+from tui.widgets.mapview import star, triangle
+
+T = scenes.T0 + 200
+
+
+def cluster(count: int, t: float = T) -> list[ev.AnyEvent]:
+    """So many devices, all joined: two by cable, one link slow, one dead, the last device lost."""
+    names = [f"mac-{chr(97 + i)}" for i in range(count)]
+    events: list[ev.AnyEvent] = [ev.Tick(t=t)]
+    for i, name in enumerate(names):
+        status = "lost" if i == count - 1 and count > 3 else "ready"
+        events.append(ev.DeviceSeen(t=t, device=name, name=name, address=f"10.0.0.{i}", status=status))
+        events.append(
+            ev.DeviceSample(
+                t=t, device=name, memory_total=2**36, memory_used=(i + 1) * 2**32, memory_limit=48 * 2**30
+            )
+        )
+    for i, a in enumerate(names):
+        for j, b in enumerate(names):
+            if i == j:
+                continue
+            if count > 3 and {i, j} == {0, count - 1}:
+                events.append(ev.LinkFailed(t=t, source=a, target=b, reason="no route to host"))
+                continue
+            slow = count > 2 and {i, j} == {0, 2}
+            events.append(
+                ev.LinkMeasured(
+                    t=t, source=a, target=b, kind="thunderbolt" if {i, j} == {0, 1} else "ethernet",
+                    address="10.0.0.1", sent=30, received=30, min_us=40,
+                    p50_us=9400 if slow else 310, p99_us=12000,
+                )
+            )  # fmt: skip
+    if count > 1:
+        ends = (End(device=names[0], port="1"), End(device=names[1], port="1"))
+        events.append(ev.CablesSeen(t=t, cables=(Cable(id="x", a=ends[0], b=ends[1], mutual=True, gbps=80),)))
+    return events
+
+
+def drawn(state: ClusterState, width: int) -> list[str]:
+    devices = shown(state)
+    return [row.plain for row in star(state, devices, devices[0], width)]
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("width", [78, 198])
+def test_up_to_eight_devices_are_a_graph_with_every_number_whole(count: int, width: int) -> None:
+    rows = drawn(scenes.fold(cluster(count)), width)
+    text = "\n".join(rows)
+    assert len(rows) <= 18
+    assert all(len(row) <= width for row in rows)
+    assert "…" not in text
+    for i in range(count):
+        assert f"mac-{chr(97 + i)}" in text
+    for i in range(count if count <= 3 else count - 1):
+        assert f"{(i + 1) * 4:.1f}/48.0 GiB" in text.replace("4.00/", "4.0/").replace("8.00/", "8.0/")
+    if count > 1:
+        assert "TB5 80 Gb/s 310 µs" in text
+    if count > 2:
+        assert any("9.4 ms" in row and "▲ slow" in row for row in rows)
+    if count > 3:
+        assert "✖ dead" in text
+        assert any("╌" in row and "✖" in row for row in rows)
+        assert any("─" in row and "310 µs" in row and "╌" not in row for row in rows)
+
+
+def test_all_pairs_fit_where_they_can_and_are_left_out_where_not() -> None:
+    state = scenes.fold(cluster(8))
+    devices = shown(state)
+    assert triangle(state, devices, 60) == []
+    text = "\n".join(row.plain for row in triangle(state, devices, 198))
+    assert text.count("Eth 310 µs") == 28 - 3
+    assert "TB5 310 µs" in text
+    assert "▲Eth 9.4 ms" in text
+    assert "✖ dead" in text
+
+
+def test_an_edge_is_the_worse_of_both_directions() -> None:
+    events = cluster(2)
+    worse = ev.LinkMeasured(
+        t=T, source="mac-b", target="mac-a", kind="thunderbolt", address="", sent=30, received=27,
+        min_us=1, p50_us=500, p99_us=900,
+    )  # fmt: skip
+    joined = edge(scenes.fold([*events, worse]), "mac-a", "mac-b")
+    assert (joined.p50_us, joined.condition, joined.why) == (500, "slow", "10% lost")
+    later = scenes.fold([*events, ev.Tick(t=T + 60)])
+    assert edge(later, "mac-a", "mac-b").condition == "old"
+    assert edge(scenes.fold(scenes.planned()), "demo-a", "nobody").condition == "unmeasured"
+
+
+async def test_the_map_is_drawn_around_the_chosen_device_filtered_sorted_and_opened(console: Open) -> None:
+    async with console(cluster(5), NARROW) as desk:
+        await desk.press("5")
+        assert "5 of 5 devices · 10 links · ▲ 1 slow · ✖ 1 dead" in desk.text
+        assert "─ mac-a ─" in desk.text
+        await desk.press("j")
+        assert "─ mac-b ─" in desk.text
+        await desk.press("s", "s")
+        assert "by memory" in desk.text
+        await desk.press("g")
+        assert "─ mac-e ─" in desk.text
+        await desk.press("slash", *"!mac-e", "enter")
+        assert "4 of 5 devices" in desk.text
+        await desk.press("t")
+        assert "worst link" in desk.text
+        await desk.press("slash", "escape", "g", "enter")
+        assert "mac-e" in desk.text and "▲ lost" in desk.text and "no route to host" in desk.text
+        await desk.press("escape", "escape")
+        assert "1 Cluster" in desk.text
+
+
+async def test_many_devices_begin_as_a_table(console: Open) -> None:
+    async with console([*scenes.planned(), *scenes.many(61)], NARROW) as desk:
+        await desk.press("5")
+        assert "64 of 64 devices" in desk.text
+        assert "worst link" in desk.text
+        await desk.press("G")
+        assert "node-60" in desk.text, desk.text
+        await desk.press("slash", *"lost")
+        assert "8 of 64 devices" in desk.text
+
+
+async def test_other_screens_do_what_the_console_can(console: Open) -> None:
+    async with console(scenes.planned(), NARROW) as desk:
+        await desk.press("5", "colon", *"launch", "enter")
+        assert desk.intents.calls == [("launch",)]
+        assert "1 Cluster" in desk.text
+        await desk.press("5", "3")
+        assert "Memory GiB" in desk.text
