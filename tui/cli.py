@@ -175,6 +175,14 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
     bench.add_argument("--json", action="store_true")
 
+    tune = add("tune", "tui.tune:tune", "find the best split around the planner's by measuring")
+    tune.add_argument("model", metavar="MODEL")
+    tune.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
+    _plan_options(tune)
+    tune.add_argument("--backend", choices=("auto", "sockets", "ring"), default="auto")
+    tune.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
+    tune.add_argument("--json", action="store_true")
+
     compare = add("compare", "tui.bench:compare_files", "compare recordings, or the plans of one")
     compare.add_argument("files", type=Path, metavar="FILE", nargs="+")
     compare.add_argument("--json", action="store_true")

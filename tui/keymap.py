@@ -208,8 +208,24 @@ THEMES = (
 )
 
 BENCH = (
-    Binding("down,j", "choose(1)", "Next", show=False, tooltip="The next suite", id="bench.next"),
-    Binding("up,k", "choose(-1)", "Previous", show=False, tooltip="The one before", id="bench.previous"),
+    Binding(
+        "down,j",
+        "choose(1)",
+        "Next",
+        show=False,
+        priority=True,
+        tooltip="The next suite",
+        id="bench.next",
+    ),
+    Binding(
+        "up,k",
+        "choose(-1)",
+        "Previous",
+        show=False,
+        priority=True,
+        tooltip="The one before",
+        id="bench.previous",
+    ),
     Binding("enter", "begin", "Measure", tooltip="Measure the chosen suite", id="bench.begin"),
     Binding("space", "hold", "Pause", tooltip="Hold the next run back, or go on", id="bench.hold"),
     Binding("x", "abort", "End", tooltip="End the suite; what was measured stays", id="bench.abort"),

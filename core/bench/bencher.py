@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Sequence
+from typing import Literal, Protocol
 
 from core import events as ev
 from core.bench.collect import Collector
@@ -69,8 +69,8 @@ class Bencher:
         self._going = asyncio.Event()
         self._going.set()
         self._collector = Collector()
-        self._made = 0
-        """Prompts made so far."""
+        self._failure = ""
+        """Why the last plan that could not be measured could not."""
         self._filled: dict[tuple[int, int], list[int]] = {}
         """The context that is in the caches, by depth and place among the requests at once."""
 
@@ -91,28 +91,31 @@ class Bencher:
 
     async def run(self) -> None:
         """Measure everything; no run is left. What ends a plan is said, and the next one is measured."""
+        async with self.session():
+            for launch in range(self._suite.launches):
+                for name, plan in self._contenders:
+                    with contextlib.suppress(BenchError):
+                        await self.measure(name, plan, launch)
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncGenerator[None]:
+        """What is measured in here belongs together; at its end the plan is the one from before."""
         before = self._bus.state
         self._collector = Collector(before.run)
         unsubscribe = self._bus.subscribe(self._collector.take)
         self._publish_start()
-        why, detail = "abort", ""
+        why: Literal["done", "abort", "error"] = "abort"
         try:
-            for launch in range(self._suite.launches):
-                for name, plan in self._contenders:
-                    try:
-                        await self._measure(name, plan, launch)
-                    except BenchError as error:
-                        why, detail = "error", f"{name}: {error}"
-                        self._say("warning", detail)
+            yield
             await self._down()
-            why = "error" if detail and not self.trials else "done"
+            why = "done" if self.trials else "error"
         finally:
             unsubscribe()
             if before.by_hand and before.plan is not None:
                 self._ground.take(before.plan)
             else:
                 self._ground.automatic()
-            self._bus.publish(ev.BenchDone(t=time.time(), why=why, detail=detail))
+            self._bus.publish(ev.BenchDone(t=time.time(), why=why, detail=self._failure))
 
     def _publish_start(self) -> None:
         self._bus.publish(
@@ -124,9 +127,18 @@ class Bencher:
             )
         )
 
-    async def _measure(self, name: str, plan: Plan, launch: int) -> None:
-        """Every point on one launch of a plan, in rounds: what drifts meets all points alike."""
-        await self._up(plan)
+    async def measure(self, name: str, plan: Plan, launch: int) -> list[Trial]:
+        """Every point on one launch of a plan, in rounds: what drifts meets all points alike. Gives the
+        trials that count. Raises BenchError, which is said as an alert too."""
+        try:
+            await self._up(plan)
+            return await self._rounds(name, launch)
+        except BenchError as error:
+            self._failure = f"{name}: {error}"
+            self._say("warning", self._failure)
+            raise
+
+    async def _rounds(self, name: str, launch: int) -> list[Trial]:
         self._filled = {}
         suite, repeats = self._suite, self._suite.repeats
         kept: dict[Point, list[Trial]] = {point: [] for point in suite.points}
@@ -146,6 +158,7 @@ class Bencher:
                 self._say("warning", f"{name}, {point.label}: {trial}")
                 if failures == FAILURES or not self._live():
                     raise BenchError(trial)
+        return [trial for trials in kept.values() for trial in trials]
 
     async def _up(self, plan: Plan) -> None:
         """Have this plan, freshly launched. Raises BenchError."""
@@ -234,27 +247,28 @@ class Bencher:
         await self._bus.until(done)
 
     async def _prompt(self, point: Point, launch: int, turn: int, place: int) -> list[int]:
-        """Tokens nobody has sent in this launch before, after a context that is made to be in the caches."""
-        own = self._tokens(point.prompt, f"{point} {launch} {turn} {place}")
+        """Tokens nobody has sent in this launch before, after a context that is made to be in the caches. On
+        every plan they are the same, and so must be what a greedy model says to them."""
+        most = max(point.concurrency for point in self._suite.points)
+        round_ = (turn + self._suite.warmups) * len(self._suite.points) + self._suite.points.index(point)
+        own = self._tokens(point.prompt, f"{point} {launch} {turn}", round_ * most + place)
         if not point.depth:
             return own
         key = (point.depth, place)
         if key not in self._filled:
-            context = self._filled[key] = self._tokens(point.depth, f"{key} {launch}")
+            context = self._filled[key] = self._tokens(point.depth, f"{key} {launch}", -1 - len(self._filled))
             try:
                 await self._answered([self._ask(context, 1)])
             except NotTaken as error:
                 raise BenchError(str(error)) from None
         return [*self._filled[key], *own]
 
-    def _tokens(self, count: int, name: str) -> list[int]:
+    def _tokens(self, count: int, name: str, number: int) -> list[int]:
         # Special tokens are at either end of a vocabulary.
         low, high = self._vocabulary // 8, self._vocabulary // 2
-        drawn = random.Random(f"{self._suite.seed} {name}")
+        drawn = random.Random(f"{self._suite.seed} {name} {number}")
         # No two begin alike: nothing of one is found in the cache of another.
-        self._made += 1
-        first = low + self._made % (high - low)
-        return [first, *(drawn.randrange(low, high) for _ in range(count - 1))]
+        return [low + number % (high - low), *(drawn.randrange(low, high) for _ in range(count - 1))]
 
     def _say(self, level: ev.Level, text: str) -> None:
         self._bus.publish(ev.Alert(t=time.time(), level=level, subject="bench", text=text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -30,6 +31,7 @@ class _Open(msgspec.Struct):
     source: str
     times: list[float]
     """When each token came."""
+    ids: list[int]
 
 
 class Collector:
@@ -84,10 +86,11 @@ class Collector:
             case ev.TrialDone() if self._trial is not None:
                 self._close(event)
             case ev.RequestStarted():
-                self._open[event.request] = _Open(event.t, event.source, [])
+                self._open[event.request] = _Open(event.t, event.source, [], [])
                 self._disturbed = self._disturbed or event.source != "bench"
             case ev.TokensStreamed() if event.request in self._open:
                 self._open[event.request].times += [event.t] * len(event.ids)
+                self._open[event.request].ids += event.ids
             case ev.RankTimed():
                 self._timed.setdefault(event.request, []).append(event)
             case ev.RequestDone() if event.request in self._open:
@@ -96,7 +99,7 @@ class Collector:
                 pass
 
     def _answered(self, event: ev.RequestDone, request: _Open) -> None:
-        answer = measured(event, request.started, request.times)
+        answer = measured(event, request.started, request.times, request.ids)
         end = request.times[-1] if request.times else event.t
         if self._trial is not None and request.source == "bench":
             self._answers[event.request] = answer
@@ -168,7 +171,7 @@ class Collector:
         return tuple(shares)
 
 
-def measured(done: ev.RequestDone, started: float, times: list[float]) -> Answer:
+def measured(done: ev.RequestDone, started: float, times: list[float], ids: list[int]) -> Answer:
     """One request's figures: when it was sent, when each token came, and what rank 0 said at its end."""
     failed = done.why in ("error", "cancel")
     return Answer(
@@ -177,6 +180,7 @@ def measured(done: ev.RequestDone, started: float, times: list[float]) -> Answer
         tokens=len(times),
         ttft_s=times[0] - started if times else None,
         gaps_s=tuple(after - before for before, after in pairwise(times)),
+        ids_sha256=hashlib.sha256(str(ids).encode()).hexdigest()[:16],
         told_decode_tps=done.decode_tps,
         error=(done.detail or done.why) if failed else "",
     )

@@ -105,6 +105,7 @@ def compare(first: Side, second: Side) -> Comparison:
             if finding.weight == "not comparable"
         ),
     ]
+    findings += _texts(first, second)
     if overall is None and not any(finding.weight == "not comparable" for finding in findings):
         findings.append(Finding("not comparable", "no point was measured more than once on both sides"))
     forbidden = any(finding.weight == "not comparable" for finding in findings)
@@ -117,6 +118,31 @@ def compare(first: Side, second: Side) -> Comparison:
         overall=overall,
         effects=tuple(effects),
     )
+
+
+def disagreeing(first: Sequence[Trial], second: Sequence[Trial]) -> tuple[int, int]:
+    """Of how many runs that both sides have, with the same prompt and one request at a time, the tokens
+    differ; and how many there are."""
+    ours = {_run(trial): trial.answers[0].ids_sha256 for trial in first if len(trial.answers) == 1}
+    theirs = {_run(trial): trial.answers[0].ids_sha256 for trial in second if len(trial.answers) == 1}
+    shared = ours.keys() & theirs.keys()
+    return sum(ours[run] != theirs[run] for run in shared), len(shared)
+
+
+def _run(trial: Trial) -> tuple[Point | None, int, int]:
+    return trial.point, trial.launch, trial.repeat
+
+
+def _texts(first: Side, second: Side) -> list[Finding]:
+    """Greedy answers to the same prompts have to be the same, on whatever plan."""
+    same = first.card.suite_sha256 == second.card.suite_sha256
+    sampling = first.card.sampling
+    if not same or sampling is None or sampling.temperature:
+        return []
+    differ, count = disagreeing(first.trials, second.trials)
+    if not differ:
+        return []
+    return [Finding("with care", f"the greedy answers differ in {differ} of {count} runs")]
 
 
 Pairs = Mapping[Point | None, tuple[list[Trial], list[Trial]]]

@@ -52,7 +52,7 @@ class Contenders:
                 match name:
                     case "auto":
                         roomy = self._auto.context >= self._context
-                        yield name, self._auto if roomy else self._again(list(self._auto.split))
+                        yield name, self._auto if roomy else self.again(list(self._auto.split))
                     case "single":
                         yield name, self._single()
                     case "neighbours":
@@ -81,7 +81,7 @@ class Contenders:
             self._spec, hosts, counts, self._context, groups=groups, wires=wires, asked=self._backend
         )
 
-    def _again(self, counts: Sequence[int]) -> Plan:
+    def again(self, counts: Sequence[int]) -> Plan:
         """The planner's devices and groups with other layers. Raises PlanError."""
         return self._on([post.device for post in self._auto.posts], counts, self._auto.groups)
 
@@ -113,6 +113,6 @@ class Contenders:
                     moved[taker] += step
                     name = f"{names[giver]}→{names[taker]} {step}"
                     try:
-                        yield name, self._again(moved)
+                        yield name, self.again(moved)
                     except PlanError as error:
                         self.left_out.append(f"{name}: {error}")

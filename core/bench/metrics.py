@@ -25,6 +25,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Time to first token, from sending the request to receiving the first one (vLLM's `bench serve`)."""
     gaps_s: tuple[float, ...]
     """Inter-token latencies: from each token to the next (ITL of vLLM's `bench serve`)."""
+    ids_sha256: str = ""
+    """Of the tokens, to see whether two plans wrote the same."""
     told_decode_tps: float | None = None
     """What rank 0 says of its own decoding, by its own clock."""
     error: str = ""

@@ -107,6 +107,9 @@ class BenchScreen(Screen[None]):
         """What cannot be done now is dimmed, what never can in a replay left out."""
         if action in ("choose", "begin", "hold", "abort") and self._desk.playback is not None:
             return False
+        bench = self._desk.state.bench
+        if action == "choose" and bench is not None and bench.live:
+            return False  # there is nothing to choose: the keys scroll
         return True if self.why_not(action) is None else None
 
     def why_not(self, action: str) -> str | None:

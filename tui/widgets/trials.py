@@ -22,10 +22,10 @@ DROP = (8, 7, 6, 5, 9, 2, 4)
 
 
 def course(values: Sequence[float]) -> str:
-    """The last values as a row of bars from nothing to the largest: steady is level."""
+    """The last values as a row of bars from nothing up: steady is level."""
     recent = values[-RECENT:]
     most = max(recent, default=0.0)
-    return "".join(BARS[min(7, int(value / most * 8))] for value in recent) if most > 0 else ""
+    return "".join(BARS[int(value / most * 6)] for value in recent) if most > 0 else ""
 
 
 def progress_rows(progress: Progress, now: float, width: int) -> list[Content]:
