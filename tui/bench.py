@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 from argparse import Namespace
@@ -185,9 +186,13 @@ def _against(first: Report, second: Report) -> list[Comparison]:
 
 
 def export_file(args: Namespace) -> int:
-    """A recording's results as Markdown, CSV, JSON or HTML, on standard output or to a file."""
+    """A recording's results as Markdown, CSV, JSON or HTML, or all of it as an asciicast; on standard output
+    or to a file."""
     from core.bench import html
 
+    if args.to == "cast":
+        _emit(_cast(args), args.out)
+        return DONE
     told = _read(args.file)
     match args.to:
         case "md":
@@ -198,14 +203,27 @@ def export_file(args: Namespace) -> int:
             made = html.page(told)
         case _:
             made = msgspec.json.format(msgspec.json.encode(export.document(told)), indent=2).decode() + "\n"
-    if args.out is None:
-        sys.stdout.write(made)
-    else:
-        _write(args.out, made)
+    _emit(made, args.out)
     return DONE
 
 
-def _write(path: Path, text: str) -> None:
+def _cast(args: Namespace) -> str:
+    # Before Textual is imported: the colours are those of a terminal, whatever this one is.
+    os.environ["TEXTUAL_COLOR_SYSTEM"] = "256"
+    from tui.cast import cast
+
+    try:
+        recording = read(args.file)
+    except RecordingError as error:
+        raise Failure(str(error)) from None
+    lines = asyncio.run(cast(recording, args.file.name, args.size))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _emit(text: str, path: Path | None) -> None:
+    if path is None:
+        sys.stdout.write(text)
+        return
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

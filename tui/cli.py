@@ -88,6 +88,13 @@ def _split(text: str) -> tuple[int, ...]:
     return counts
 
 
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) >= 40 and int(height) >= 10):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 120x40, at least 40x10")
+    return int(width), int(height)
+
+
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     devices = [one for name in names for one in name.split("+")]
@@ -189,7 +196,10 @@ def _parser() -> argparse.ArgumentParser:
 
     export = add("export", "tui.bench:export_file", "a recording's results, to pass on")
     export.add_argument("file", type=Path, metavar="FILE")
-    export.add_argument("--to", choices=("md", "csv", "json", "html"), default="md")
+    export.add_argument("--to", choices=("md", "csv", "json", "html", "cast"), default="md")
+    export.add_argument(
+        "--size", type=_size, default=(120, 40), metavar="WxH", help="of the asciicast (default 120x40)"
+    )
     export.add_argument("--out", type=Path, metavar="FILE", help="(default: standard output)")
 
     replay = add("replay", "tui.open:replay", "the console on a recording")
