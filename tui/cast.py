@@ -53,7 +53,7 @@ class _Film:
         self._player = player
         self.frames: list[tuple[float, str]] = []
 
-    async def shoot(self, pilot: Pilot[None]) -> None:
+    async def shoot(self, pilot: Pilot[object]) -> None:
         """Show every half second of the recording, then leave."""
         app, player = pilot.app, self._player
         driver, screen = app._driver, app.screen  # pyright: ignore[reportPrivateUsage]

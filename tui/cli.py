@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("model", metavar="MODEL")
     tune.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
     _plan_options(tune)
-    tune.add_argument("--backend", choices=("auto", "sockets", "ring"), default="auto")
+    tune.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     tune.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
     tune.add_argument("--json", action="store_true")
 

@@ -51,6 +51,8 @@ class Collector:
         self._timed: dict[str, list[ev.RankTimed]] = {}
         self._spans: list[tuple[float, float]] = []
         self._disturbed = False
+        self._watts: dict[str, list[float]] = {}
+        """Samples of the devices that tell their power, since the trial's start."""
 
     @property
     def pending(self) -> list[str]:
@@ -81,8 +83,11 @@ class Collector:
                 others = {name: one for name, one in self._open.items() if one.source != "bench"}
                 self._disturbed = bool(others)
                 self._open, self._answers, self._timed, self._spans = others, {}, {}, []
+                self._watts = {}
                 if self.launches:
                     self.launches[-1] = replace(self.launches[-1], plan=event.plan)
+            case ev.DeviceSample() if event.power is not None:
+                self._watts.setdefault(event.device, []).append(event.power)
             case ev.TrialDone() if self._trial is not None:
                 self._close(event)
             case ev.RequestStarted():
@@ -142,7 +147,14 @@ class Collector:
             seconds=seconds,
             answers=tuple(self._answers.values()),
             ranks=self._shares(list(self._answers), seconds),
+            joules=self._joules(seconds),
         )
+
+    def _joules(self, seconds: float) -> float | None:
+        devices = set(self._devices)
+        if not devices or not devices <= self._watts.keys():
+            return None
+        return seconds * sum(sum(self._watts[name]) / len(self._watts[name]) for name in devices)
 
     def _close(self, event: ev.TrialDone) -> None:
         made = self.trial()

@@ -21,13 +21,14 @@ GIB = 2**30
 
 def cells(report: Report) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of the result table."""
-    heads = ["plan", "point", "runs", *(f"{m.title} {m.unit}" for m in report.metrics), "peak"]
+    known = [m for m in report.metrics if any(m.key in row.figures for row in report.rows)]
+    heads = ["plan", "point", "runs", *(f"{m.title} {m.unit}" for m in known), "peak"]
     body = [
         [
             row.plan,
             row.label,
             f"{row.launches}×{len(row.trials) // max(1, row.launches)}",
-            *(figure(row.figures.get(metric.key), metric.digits) for metric in report.metrics),
+            *(figure(row.figures.get(metric.key), metric.digits) for metric in known),
             size(row.peak) if row.peak else "—",
         ]
         for row in report.rows
@@ -99,8 +100,6 @@ def provenance(card: Card) -> list[tuple[str, str]]:
             )
         )
     lines += [
-        ("thermal", card.thermal),
-        ("power", card.power),
         ("versions", ", ".join(f"{name} {number}" for name, number in card.software.items())),
         ("started", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(card.started))),
     ]
@@ -110,7 +109,9 @@ def provenance(card: Card) -> list[tuple[str, str]]:
 def _device(device: DeviceCard) -> str:
     memory = f"{device.memory / GIB:.1f} GiB {'budget' if device.budget else 'usable'}"
     load = "load not known" if device.load is None else f"load {device.load:.1f} at the start"
-    extra = [device.compute, f"BLAS {device.blas}" if device.blas else ""]
+    hot = "temperature not known" if device.celsius is None else f"{device.celsius:.0f} °C"
+    drawn = "power not known" if device.watts is None else f"{device.watts:.0f} W"
+    extra = [hot, drawn, device.compute, f"BLAS {device.blas}" if device.blas else ""]
     extra.append("weights made float32" if device.dequantised else "")
     own = ", ".join(filter(None, extra))
     shown = f"{device.name}: {device.chip}, {device.cores} cores, {memory}, {device.system}, {load}"

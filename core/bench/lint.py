@@ -51,14 +51,15 @@ def _disturbed(card: Card) -> Iterator[Finding]:
     if card.faults:
         yield Finding("not comparable", f"{card.faults} faults were injected on purpose")
     if card.drift > JUMP_S:
-        yield Finding("not comparable", f"the console's clock jumped by {card.drift:.1f} s")
+        yield Finding("not comparable", f"the console's clock was set back by {card.drift:.1f} s")
     if card.truncated:
         yield Finding("with care", "the recording was cut short")
     if card.failed:
         yield Finding("with care", f"{card.failed} trials failed and are left out")
-    if any(device.budget for device in card.devices):
+    rehearsed = [device for device in card.devices if device.budget]
+    if rehearsed:
         yield Finding("with care", "a rehearsal: all devices share the cores of one machine")
-    for device in card.devices:
+    for device in rehearsed[:1] or card.devices:
         if device.load is not None and device.cores and device.load / device.cores > BUSY:
             yield Finding(
                 "with care",

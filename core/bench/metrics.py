@@ -87,6 +87,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Wall time from the first request's start to the last one's end."""
     answers: tuple[Answer, ...]
     ranks: tuple[Share, ...] = ()
+    joules: float | None = None
+    """Drawn by the devices of the plan meanwhile; None unless every one of them tells its power."""
 
     @property
     def error(self) -> str:
@@ -98,6 +100,13 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         """All tokens answered over the wall time of the trial, never a rate times the concurrency (output
         token throughput of vLLM's `bench serve`). Prefill is part of that time."""
         return sum(answer.tokens for answer in self.answers) / self.seconds if self.seconds > 0 else None
+
+    @property
+    def token_joules(self) -> float | None:
+        """Energy over answered tokens, prefill's energy included: power of all the plan's devices, idle power
+        too, averaged over the samples in the trial, times its wall time."""
+        tokens = sum(answer.tokens for answer in self.answers)
+        return self.joules / tokens if self.joules is not None and tokens else None
 
     def goodput(self, goal: Goal) -> float | None:
         """Requests a second that kept to the goals (Zhong et al. 2024, DistServe)."""
@@ -161,7 +170,12 @@ GAPS = tuple(
 )  # fmt: skip
 """Percentiles within a trial. A p99 of few tokens is close to their maximum."""
 
-METRICS = (PREFILL, TTFT, DECODE, *GAPS, TOTAL, AGGREGATE)
+ENERGY = Metric(
+    key="token_joules", title="energy", unit="J/token", more_is_better=False,
+    of=lambda trial: trial.token_joules, digits=2,
+)  # fmt: skip
+
+METRICS = (PREFILL, TTFT, DECODE, *GAPS, TOTAL, AGGREGATE, ENERGY)
 
 
 def goodput(goal: Goal) -> Metric:

@@ -30,6 +30,9 @@ class DeviceCard(msgspec.Struct, frozen=True, kw_only=True):
     load: float | None
     """One-minute load average at the start."""
     swap: int | None
+    celsius: float | None = None
+    watts: float | None = None
+    """Temperature and power at the start, where the device tells them."""
     compute: str = ""
     blas: str = ""
     dequantised: bool = False
@@ -88,10 +91,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     faults: int
     """Faults that were injected on purpose."""
     drift: float
-    """Largest step of the console's clock against its one-second ticks, seconds."""
+    """By how many seconds the console's clock was set back at most, against its one-second ticks."""
     truncated: bool
-    thermal: str = "not measured"
-    power: str = "not measured"
 
 
 class _Walk:
@@ -138,8 +139,7 @@ class _Walk:
             case ev.Tick():
                 if self._tick:
                     # A busy console ticks late, never early.
-                    step = event.t - self._tick
-                    self.drift = max(self.drift, 1 - step if step < 0.9 else step - 10 if step > 10 else 0.0)
+                    self.drift = max(self.drift, self._tick + 1 - event.t)
                 self._tick = event.t
             case _:
                 pass
@@ -215,6 +215,8 @@ def _devices(walk: _Walk, start: ClusterState) -> list[DeviceCard]:
                 system=f"{facts.system} {facts.release}",
                 load=sample.load if sample else None,
                 swap=sample.swap_used if sample else None,
+                celsius=sample.temperature if sample else None,
+                watts=sample.power if sample else None,
                 compute=rank.hello.compute if rank and rank.hello else "",
                 blas=rank.loaded.blas if rank and rank.loaded else "",
                 dequantised=rank.loaded.dequantised if rank and rank.loaded else False,
@@ -227,7 +229,7 @@ def _links(walk: _Walk, start: ClusterState) -> list[LinkCard]:
     neighbours = {
         frozenset((a.device, b.device))
         for plan in walk.plans.values()
-        for a, b in zip(plan.stages, (*plan.stages[1:], plan.stages[0]), strict=True)
+        for a, b in zip(plan.posts, (*plan.posts[1:], plan.posts[0]), strict=True)
     }
     cards: list[LinkCard] = []
     for link in walk.state.links.values():

@@ -21,7 +21,7 @@ async def test_a_recording_becomes_an_asciicast_that_shows_the_console() -> None
     assert times == sorted(times) and times[-1] <= 6
     shown = "".join(text for _, kind, text in rest if kind == "o")
     assert "demo-a" in shown and "SmolLM2-135M" in shown
-    assert [text for _, kind, text in rest if kind == "m"][0] == "plan 12/10/8"
+    assert next(text for _, kind, text in rest if kind == "m") == "plan 12/10/8"
     # Only what changed is written again: a picture a step would be many times that.
     whole = len(next(text for _, kind, text in rest if kind == "o"))
     assert len(shown) < 4 * whole

@@ -60,6 +60,27 @@ def test_requests_at_once_are_measured_over_wall_time() -> None:
     assert slow.rows[0].figures["goodput_rps"].mean == 0
 
 
+def test_energy_is_told_only_where_every_device_tells_its_power() -> None:
+    def with_power(names: str) -> Report:
+        events: list[ev.AnyEvent] = []
+        for event in Made(repeat_sd=0.0).events:
+            events.append(event)
+            if isinstance(event, ev.TrialStarted):
+                events += [
+                    ev.DeviceSample(
+                        t=event.t, device=n, memory_total=1, memory_used=1, memory_limit=1, power=30.0
+                    )
+                    for n in names
+                ]
+        return report(msgspec.structs.replace(Made().recording, events=tuple(events)), "x")
+
+    assert "token_joules" not in with_power("a").rows[0].figures
+    both = with_power("ab")
+    assert both.rows[0].figures["token_joules"].mean == pytest.approx(60 * 1.1 / 8)
+    assert "energy J/token" in export.cells(both)[0]
+    assert "energy J/token" not in export.cells(with_power(""))[0]
+
+
 def test_a_trial_that_others_disturbed_does_not_count() -> None:
     clean = Made()
     events = list(clean.events)
@@ -104,7 +125,7 @@ def test_what_must_not_be_compared_is_not() -> None:
     assert (verdict, "broken.exo: 1 faults" in why) == ("not comparable", True)
     jumped = Made(seed=2)
     jumped.events += [ev.Tick(t=jumped.t + 1), ev.Tick(t=jumped.t - 30)]
-    assert "clock jumped" in against(one, report(jumped.recording, "j"))[1]
+    assert "clock was set back by 32" in against(one, report(jumped.recording, "j"))[1]
 
 
 def test_what_asks_for_care_is_said_and_compared() -> None:
