@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from core.complaints import explain
 from core.events import Doing, Fault
 from core.remote.machine import Exit
 
@@ -177,8 +178,14 @@ def _died(one: Facts) -> Verdict:
         )
     if one.exit.signal:
         hint = "" if one.exit.signal != "SIGKILL" or one.error else "; out of memory, or by hand"
-        return _say("killed", one, f"was killed ({one.exit.signal}) {one.where}{said}{hint}")
-    return _say("failed", one, f"ended (code {one.exit.code}) {one.where}{said}")
+        return _say("killed", one, f"was killed ({one.exit.signal}) {one.where}{said}{hint}{_meaning(one)}")
+    return _say("failed", one, f"ended (code {one.exit.code}) {one.where}{said}{_meaning(one)}")
+
+
+def _meaning(one: Facts) -> str:
+    """What the last of its words that is known means, and what to do about it."""
+    known = next(filter(None, map(explain, (one.error, *reversed(one.log)))), None)
+    return f" — {known.cause}; {known.remedy}" if known is not None else ""
 
 
 def _late(ranks: Sequence[Facts], limits: Limits) -> Verdict | None:

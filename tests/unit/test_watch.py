@@ -65,6 +65,14 @@ def test_a_rank_that_failed_says_why() -> None:
     assert found.text == "rank 2 on mac-2 ended (code 1) in load, 3 of 8: load: OSError: no space"
 
 
+def test_a_line_that_is_known_is_explained_where_the_failure_is_said() -> None:
+    said = ("[ring] Couldn't bind socket (error: 48)", "Traceback (most recent call last)")
+    found = _named(_with(2, doing="connect", exit=Exit(1), error="connect: no ring", log=said))
+    assert found.text.endswith(
+        "connect: no ring — an earlier rank still holds the port; end the ranks left on that device"
+    )
+
+
 def test_a_stopped_rank_is_named_after_a_moment_with_those_who_wait_for_it() -> None:
     assert verdict(_with(1, stopped=0.5), LIMITS) is None, "a debugger's look"
     found = _named(_with(1, stopped=1.6, state="busy"))
