@@ -29,8 +29,8 @@ from core.bench.table import ENOUGH_LAUNCHES
 
 CONFIDENCE = 0.99
 LAUNCH_SD = 0.02
-"""Spread of the means of launches of one plan, as a share, that is assumed where it was not measured. Over
-sessions of a rehearsal on two idle cores it was 0.5 to 1.5 % (`python -m tests.bench.believed`)."""
+"""Spread of the means of launches of one plan, as a share, assumed where it was not measured: a prior, which
+three launches replace. `python -m tests.bench.believed` prints what it is on a machine."""
 WIDEST = math.log(1000)
 """Two repeats may bound a factor by a thousand or a million: neither says anything."""
 

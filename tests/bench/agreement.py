@@ -1,0 +1,151 @@
+"""Do others measure what a recording says? `python -m tests.bench.agreement`, on an idle machine.
+
+Clients of another make, the `openai` package and curl, time answers of `exo-tui serve`; the recording of the
+same answers must say the same within 5 %. So must `mlx_lm` in one process and a suite on a single device.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import openai
+
+from core.bench.metrics import DECODE, PREFILL, TTFT, Metric, Trial
+from core.bench.report import report
+from core.session.format import read
+from tests.tiny_models import CONFIGS, build
+
+PROGRAM = Path(sys.executable).with_name("exo-tui")
+WITHIN = 0.05
+TIMES, TOKENS, PROMPT = 5, 32, 32
+HUNDRED_M = CONFIGS["llama"] | {"hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072}
+
+
+def by_openai(url: str, model: str, prompt: str) -> list[float]:
+    """When each piece of an answer came, in seconds since it was asked for."""
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")
+    began = time.perf_counter()
+    stream = client.completions.create(
+        model=model, prompt=prompt, max_tokens=TOKENS, stream=True, extra_body={"ignore_eos": True}
+    )
+    return [
+        time.perf_counter() - began
+        for chunk in stream
+        if chunk.choices and not chunk.choices[0].finish_reason
+    ]
+
+
+def by_curl(url: str, model: str, prompt: str) -> list[float]:
+    """The same, of what curl prints."""
+    asked = {"model": model, "prompt": prompt, "max_tokens": TOKENS, "stream": True, "ignore_eos": True}
+    began = time.perf_counter()
+    with subprocess.Popen(
+        ["curl", "-sN", f"{url}/v1/completions", "--json", json.dumps(asked)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as curl:
+        assert curl.stdout is not None
+        return [
+            time.perf_counter() - began
+            for line in curl.stdout
+            if line.startswith("data: {") and not json.loads(line[6:])["choices"][0]["finish_reason"]
+        ]
+
+
+def told(name: str, theirs: float, ours: float) -> bool:
+    """Print both, and whether they agree."""
+    off = ours / theirs - 1
+    print(f"  {name:32} {theirs:10.4f} {ours:10.4f} {off:+7.1%}")
+    return abs(off) <= WITHIN
+
+
+def clients(model: Path, folder: Path) -> Iterator[bool]:
+    """Clients against the recording of `serve`."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    file = folder / "serve.exo"
+    argv = [
+        str(PROGRAM),
+        "serve",
+        str(model),
+        "--demo-devices",
+        "2",
+        "--port",
+        str(port),
+        "--record",
+        str(file),
+    ]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as serve:
+        assert serve.stderr is not None
+        for line in serve.stderr:
+            if "is served at" in line:
+                break
+        url = f"http://127.0.0.1:{port}"
+        ways: dict[str, Callable[[str, str, str], list[float]]] = {"openai": by_openai, "curl": by_curl}
+        seen = {
+            name: [way(url, model.name, f"{name} {i} " * 12) for i in range(TIMES + 1)][1:]
+            for name, way in ways.items()
+        }
+        serve.terminate()
+        serve.wait(timeout=30)
+    trials = report(read(file), file.name).trials
+    for i, (name, answers) in enumerate(seen.items()):
+        own = trials[i * (TIMES + 1) + 1 : (i + 1) * (TIMES + 1)]
+        ttft = statistics.median(times[0] for times in answers)
+        rate = statistics.median((len(times) - 1) / (times[-1] - times[0]) for times in answers)
+        yield told(f"{name}: TTFT, s", ttft, _median(TTFT, own))
+        yield told(f"{name}: decode, tok/s", rate, _median(DECODE, own))
+
+
+def mlx_lm(model: Path, folder: Path) -> Iterator[bool]:
+    """mlx_lm by itself, and a suite on one device, in turn so that both meet the same machine."""
+    suite = folder / "single.toml"
+    suite.write_text(
+        f'name = "single"\nprompt = [{PROMPT}]\ngenerate = [{TOKENS}]\n'
+        f"repeats = {{ least = {TIMES}, most = {TIMES} }}\n"
+    )
+    script = Path(__file__).with_name("one_mlx_lm.py")
+    theirs: list[dict[str, float]] = []
+    trials: list[Trial] = []
+    for turn in range(3):
+        # Ranks of a rehearsal have one BLAS thread each; so has it.
+        alone = subprocess.run(
+            [sys.executable, script, model, "alone", str(PROMPT), str(TOKENS)],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}, stdout=subprocess.PIPE, check=True,
+        )  # fmt: skip
+        theirs.append(json.loads(alone.stdout))
+        file = folder / f"single{turn}.exo"
+        argv = [PROGRAM, "bench", suite, model, "--demo-devices", "1", "--out", file]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        trials += [trial for trial in report(read(file), file.name).trials if not trial.warmup]
+    for metric, key in ((DECODE, "decode_tps"), (PREFILL, "prefill_tps")):
+        known = statistics.median(figures[key] for figures in theirs)
+        yield told(f"mlx_lm: {metric.title}, {metric.unit}", known, _median(metric, trials))
+
+
+def _median(metric: Metric, trials: tuple[Trial, ...] | list[Trial]) -> float:
+    return statistics.median(value for trial in trials if (value := metric.of(trial)) is not None)
+
+
+def main() -> int:
+    """Print what both say; 1 where anything is further off than `WITHIN`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        CONFIGS["hundred_m"] = HUNDRED_M
+        model = build("hundred_m", folder / "hundred_m")
+        print(f"  {'':32} {'theirs':>10} {'ours':>10}")
+        agreed = [*clients(model, folder), *mlx_lm(model, folder)]
+    return 0 if all(agreed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
