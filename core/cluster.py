@@ -25,6 +25,7 @@ from core.conversations.turns import turns
 from core.faults import chaos, inject
 from core.handmade import Handmade
 from core.intents import FaultKind, why_not_ask, why_not_launch
+from core.library import Library
 from core.member import Member
 from core.models.spec import ModelSpec
 from core.peers.diagnose import interfaces, why_empty
@@ -97,10 +98,11 @@ class Cluster:
         wish = wish or Wish(everywhere=rehearsal is not None)
         learnt = None if rehearsal else config.cache / "devices.json"
         self._cabling = Cabling(bus)
-        self._planner = Planner(bus, spec, wish, learnt) if spec is not None else None
+        self._planner = Planner(bus, spec, wish, learnt)
         self._handmade = Handmade(bus)
         self.shelf = Shelf(config.folder / "plans")
         self._serving = Serving(self)
+        self.library = Library(bus, config, wish, self._members)
         self._launching: asyncio.Task[None] | None = None
         self._queue = Queue(bus)
         self._aftermath = Aftermath(bus, lambda device: self._members[device].machine)
@@ -212,8 +214,7 @@ class Cluster:
         self._queue.consider(event)
         self._recovery.consider(event)
         self._aftermath.consider(event)
-        if self._planner is not None:
-            self._planner.consider(event)
+        self._planner.consider(event)
         self._handmade.consider(event)
 
     def take(self, plan: Plan) -> None:
@@ -224,8 +225,7 @@ class Cluster:
 
     async def planned(self) -> None:
         """Return once the plan is the one for the devices as they are."""
-        if self._planner is not None:
-            await self._planner.settled()
+        await self._planner.settled()
 
     # The run
 
@@ -243,7 +243,8 @@ class Cluster:
 
     async def _bring_up(self, plan: Plan) -> bool:
         """Launch a plan and put it to work; whether it came up."""
-        assert self._spec is not None
+        spec = self.bus.state.model
+        assert spec is not None
         machines: dict[str, Machine] = {}
         for post in plan.posts:
             machine = self._members[post.device].machine
@@ -253,7 +254,7 @@ class Cluster:
             machines[post.device] = machine
         watch = self._config.watch
         limits = Limits(beat=watch.beat, silent=watch.silent)
-        self.run = Run(plan, self._spec, machines, self.bus.publish, limits, wires(self.bus.state))
+        self.run = Run(plan, spec, machines, self.bus.publish, limits, wires(self.bus.state))
         try:
             await self.run.start()
         except LaunchError:
@@ -263,7 +264,6 @@ class Cluster:
         return True
 
     async def _spare(self, without: Collection[str]) -> Plan:
-        assert self._planner is not None
         return await self._planner.spare(without)
 
     def relaunch(self) -> None:
@@ -418,8 +418,8 @@ class Cluster:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._planner is not None:
-            await self._planner.close()
+        await self._planner.close()
+        await self.library.close()
         await self._handmade.close()
         await self._browser.close()
         await self.conversations.close()

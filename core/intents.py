@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from core.bench.suite import Suite
 from core.conversations.manner import Manner
 from core.conversations.summary import Summary
+from core.models.found import Fit, Model
 from core.plan.check import unlike
 from core.plan.plan import Plan
 from core.session.marks import Mark
@@ -41,6 +42,30 @@ class Conversations(Protocol):
 
     async def all(self) -> list[Summary]:
         """Every conversation there is, the newest first."""
+        ...
+
+
+class Models(Protocol):
+    """The models on this computer, and whether the cluster has room for them."""
+
+    async def all(self) -> list[Model]:
+        """What is found in the hub's cache, the usual places and those that were added, usable ones first."""
+        ...
+
+    async def fit(self, model: Model) -> Fit | None:
+        """Whether the devices as they are have room for it; None while no device is ready."""
+        ...
+
+    async def presence(self, path: str) -> dict[str, bool | None]:
+        """Whether each ready device has a path; None where it did not say."""
+        ...
+
+    async def add(self, place: str) -> str:
+        """Look for models in a folder from now on; returns why not, or nothing."""
+        ...
+
+    def use(self, path: str) -> None:
+        """Plan for another model. Refused while a run is live."""
         ...
 
 
@@ -80,6 +105,11 @@ class Intents(Protocol):
     @property
     def conversations(self) -> Conversations:
         """The conversations there are."""
+        ...
+
+    @property
+    def library(self) -> Models:
+        """The models there are."""
         ...
 
     def recover(self, accepted: bool) -> None:

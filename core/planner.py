@@ -28,7 +28,7 @@ class Planner:
     What runs teach about devices is kept in `memory` where there is one, else until the console closes.
     """
 
-    def __init__(self, bus: Bus, spec: ModelSpec, wish: Wish, memory: Path | None = None) -> None:
+    def __init__(self, bus: Bus, spec: ModelSpec | None, wish: Wish, memory: Path | None = None) -> None:
         self._bus = bus
         self._spec = spec
         self._wish = wish
@@ -42,11 +42,15 @@ class Planner:
 
     def consider(self, event: ev.AnyEvent) -> None:
         """Plan again when the circumstances have changed and no run depends on the plan."""
+        if isinstance(event, ev.ModelChosen) and event.spec != self._spec:
+            self._spec, self._planned_for = event.spec, frozenset()
         if isinstance(event, ev.RankTimed | ev.RequestDone):
             self._learn(event.request)
         if isinstance(event, ev.DeviceFacts) and (known := self._tunings.get(event.device)):
             self._bus.publish(ev.DeviceTuned(t=event.t, device=event.device, tuning=known))
-        telling = ev.DeviceSeen | ev.DeviceSample | ev.LinkMeasured | ev.LinkFailed | ev.RunStopped
+        telling = (
+            ev.ModelChosen | ev.DeviceSeen | ev.DeviceSample | ev.LinkMeasured | ev.LinkFailed | ev.RunStopped
+        )
         if isinstance(event, telling) and self._stale() and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._follow())
 
@@ -60,18 +64,20 @@ class Planner:
     def _stale(self) -> bool:
         state = self._bus.state
         live = state.run is not None and state.run.live
-        return not live and circumstances(state) != self._planned_for
+        return self._spec is not None and not live and circumstances(state) != self._planned_for
 
     async def _follow(self) -> None:
         """Plan until nothing has changed while planning."""
-        while self._stale():
+        while self._stale() and (spec := self._spec) is not None:
             state = self._bus.state
             self._planned_for = circumstances(state)
             try:
-                plan = await asyncio.to_thread(self._make, state)
+                plan = await asyncio.to_thread(self._make, spec, state)
                 event = ev.PlanChosen(t=time.time(), plan=plan)
             except PlanError as error:
                 event = ev.PlanFailed(t=time.time(), reason=str(error))
+            if self._spec is not spec:
+                continue
             if self._bus.state.run is not None and self._bus.state.run.live:
                 # The run was started on the plan before; what comes of this one is asked for after it.
                 self._planned_for = frozenset()
@@ -83,16 +89,18 @@ class Planner:
 
         Raises PlanError, which says what would help.
         """
-        state = self._bus.state
+        state, spec = self._bus.state, self._spec
+        if spec is None:
+            raise PlanError("no model is chosen")
         left = [host for host in hosts(state) if host.id not in without]
         between = [wire for wire in wires(state) if not {wire.a, wire.b} & set(without)]
 
         def make() -> Plan:
             try:
-                return launchable(self._wish.plan(self._spec, left, between))
+                return launchable(self._wish.plan(spec, left, between))
             except PlanError:
                 free = replace(self._wish, split=(), on=())
-                return launchable(free.plan(self._spec, left, between))
+                return launchable(free.plan(spec, left, between))
 
         def launchable(plan: Plan) -> Plan:
             if plan.obstacle:
@@ -101,8 +109,8 @@ class Planner:
 
         return await asyncio.to_thread(make)
 
-    def _make(self, state: ClusterState) -> Plan:
-        return self._wish.plan(self._spec, hosts(state), wires(state))
+    def _make(self, spec: ModelSpec, state: ClusterState) -> Plan:
+        return self._wish.plan(spec, hosts(state), wires(state))
 
     def _learn(self, name: str) -> None:
         """Refit devices to a finished request, once every rank has said where its time went."""
@@ -110,7 +118,7 @@ class Planner:
         request, run = state.requests.get(name), state.run
         if request is None or run is None or request.done is None or name in self._learnt:
             return
-        if request.held:  # the times are only of its last part
+        if request.held or self._spec is None:  # the times of a held one are only of its last part
             return
         if len(request.ranks) < len(run.ranks) or request.done.why not in ("stop", "length"):
             return
@@ -146,10 +154,10 @@ class Planner:
     async def _compare(self) -> None:
         """Say so if a plan made with what was learnt would be worth a restart."""
         state = self._bus.state
-        if state.run is None or not state.run.live:
+        if state.run is None or not state.run.live or self._spec is None:
             return
         try:
-            plan = await asyncio.to_thread(self._make, state)
+            plan = await asyncio.to_thread(self._make, self._spec, state)
             setting = Setting(self._spec, hosts(state), wires(state), plan.context)
             faster = gain(setting, state.run.plan.stages, plan.stages)
         except (PlanError, KeyError):

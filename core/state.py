@@ -242,7 +242,10 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
         case ev.LinkMeasured() | ev.LinkFailed():
             return _link(state, event)
         case ev.ModelChosen():
-            return replace(state, model=event.spec)
+            if state.model == event.spec:
+                return state
+            # No plan is for another model than this.
+            return replace(state, model=event.spec, plan=None, auto=None, by_hand=False, plan_failure="")
         case ev.PlanChosen() | ev.PlanFailed() | ev.PlanTaken() | ev.PlanReleased():
             return _plan(state, event)
         case ev.RunStarted():

@@ -61,6 +61,23 @@ CONSOLE = (
     Binding("A", "serve", "API", show=False, tooltip="Serve the API on loopback, or end it", id="serve"),
     Binding("R", "record", "Record", show=False, tooltip="Record from here on, or end it", id="record"),
     Binding("B", "bench", "Bench", show=False, tooltip="Measure a suite; what was measured", id="bench"),
+    Binding(
+        "c",
+        "conversations",
+        "Conversations",
+        show=False,
+        tooltip="Open, rename, search and delete conversations",
+        id="conversations",
+    ),
+    Binding("M", "models", "Models", show=False, tooltip="Choose a model; where each fits", id="models"),
+    Binding(
+        "o",
+        "manner",
+        "Prompt and sampling",
+        show=False,
+        tooltip="System prompt, temperature and the like of this conversation",
+        id="manner",
+    ),
 )
 
 PLAYBACK = (
@@ -175,13 +192,75 @@ SCROLL = (
     Binding("pageup,ctrl+u", "page_up", "Page up", show=False, tooltip="A page up", id="scroll.back"),
 )
 
+CHAT = (
+    Binding(
+        "down,j", "choose(1)", "Down", show=False, tooltip="Scroll, then the next exchange", id="chat.next"
+    ),
+    Binding(
+        "up,k", "choose(-1)", "Up", show=False, tooltip="Scroll, then the one before", id="chat.previous"
+    ),
+    Binding("home,g", "end_of(-1)", "First", show=False, tooltip="The first exchange", id="chat.first"),
+    Binding("end,G", "end_of(1)", "Last", show=False, tooltip="The last exchange", id="chat.last"),
+    Binding(
+        "e", "wish('edit')", "Edit", show=False, tooltip="Edit the question and ask again", id="chat.edit"
+    ),
+    Binding("r", "wish('again')", "Again", show=False, tooltip="Have it answered again", id="chat.again"),
+    Binding("y", "wish('copy')", "Copy", show=False, tooltip="Copy the answer", id="chat.copy"),
+    Binding(
+        "Y",
+        "wish('code')",
+        "Copy code",
+        show=False,
+        tooltip="Copy a block of code, then the next",
+        id="chat.code",
+    ),
+    Binding("t", "thought", "Thought", show=False, tooltip="Show or hide what it thought", id="chat.thought"),
+)
+
 COMPOSER = (
+    Binding(
+        "ctrl+j,shift+enter",
+        "newline",
+        "New line",
+        show=False,
+        tooltip="A new line; enter sends",
+        id="composer.newline",
+    ),
     Binding("escape", "leave", "Leave", tooltip="Leave the composer", id="composer.leave"),
     Binding(
         "ctrl+s", "screen.cancel", "End answer", show=False, tooltip="End the answer", id="composer.cancel"
     ),
     Binding("ctrl+n", "screen.new", "New chat", show=False, tooltip="Empty conversation", id="composer.new"),
 )
+
+LIST = (
+    Binding("down,j", "choose(1)", "Next", show=False, tooltip="The next one", id="list.next"),
+    Binding("up,k", "choose(-1)", "Previous", show=False, tooltip="The one before", id="list.previous"),
+    Binding("home,g", "end_of(-1)", "First", show=False, tooltip="The first one", id="list.first"),
+    Binding("end,G", "end_of(1)", "Last", show=False, tooltip="The last one", id="list.last"),
+    Binding("enter", "pick", "Take", show=False, tooltip="Take the chosen one", id="list.take"),
+)
+
+CONVERSATIONS = (
+    Binding("n", "new", "New", tooltip="Start an empty conversation", id="conversations.new"),
+    Binding("r", "rename", "Rename", tooltip="Rename the chosen one", id="conversations.rename"),
+    Binding("d", "delete", "Delete", tooltip="Delete the chosen one, after a yes", id="conversations.delete"),
+    Binding("slash", "search", "Search", tooltip="Search what was said", id="conversations.search"),
+    Binding("escape", "leave", "Close", tooltip="End the search, then close", id="conversations.close"),
+)
+
+MODELS = (
+    Binding("a", "add", "Add folder", tooltip="Look for models in a folder as well", id="models.add"),
+    Binding("slash", "search", "Search", tooltip="Search by name or path", id="models.search"),
+    Binding("escape", "leave", "Close", tooltip="End the search, then close", id="models.close"),
+)
+
+FORM = (
+    Binding("ctrl+s", "take", "Take", tooltip="Take it as it is filled in", id="form.take"),
+    Binding("escape", "leave", "Leave", tooltip="Leave it as it was", id="form.leave"),
+)
+
+ENTRY = (Binding("escape", "leave", "Leave", tooltip="Leave it as it was", id="entry.leave"),)
 
 DIALOG = (Binding("escape,q,enter", "dismiss", "Close", tooltip="Close", id="close"),)
 HELP = (Binding("question_mark,f1", "dismiss", "Close", tooltip="Close", id="help.close"),)
@@ -330,26 +409,33 @@ PLANS = (
 
 NAME = (Binding("escape", "dismiss", "Cancel", tooltip="Keep nothing", id="name.cancel"),)
 
-BESIDE = {
-    name: ("CONSOLE", "APP") for name in ("PLAYBACK", "CLUSTER", "PLOTS", "FILTER", "SCROLL")
-} | dict.fromkeys(
-    (
-        "BENCH",
-        "DIALOG",
-        "DOCTOR",
-        "HELP",
-        "PLAN",
-        "LINE",
-        "THEMES",
-        "QUESTION",
-        "TRUST",
-        "COMPOSER",
-        "FILTER_BAR",
+BESIDE: dict[str, tuple[str, ...]] = {
+    **{name: ("CONSOLE", "APP") for name in ("PLAYBACK", "CLUSTER", "PLOTS", "FILTER", "SCROLL", "CHAT")},
+    **dict.fromkeys(("CONVERSATIONS", "MODELS"), ("LIST",)),
+    **dict.fromkeys(
+        (
+            "LIST",
+            "BENCH",
+            "DIALOG",
+            "DOCTOR",
+            "FORM",
+            "ENTRY",
+            "HELP",
+            "PLAN",
+            "LINE",
+            "THEMES",
+            "QUESTION",
+            "TRUST",
+            "COMPOSER",
+            "FILTER_BAR",
+            "HOLDING",
+            "PLANS",
+            "NAME",
+        ),
+        (),
     ),
-    (),
-)
+}
 """Whose keys work at the same time as those of a tuple: APP's, where nothing else is said."""
-BESIDE.update(dict.fromkeys(("HOLDING", "PLANS", "NAME"), ()))
 
 _NAMES = {
     "question_mark": "?",

@@ -9,6 +9,10 @@ from pathlib import Path
 from core.models.error import ModelError
 from core.text import clean_line
 
+DEPTH = 2
+"""Folders below a place in which models are looked for, as `publisher/model`."""
+MOST = 1000
+"""Folders of a place that are looked into."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-zA-Z]+")
 
@@ -46,3 +50,38 @@ def resolve(model: str) -> Path:
     if not _COMMIT.fullmatch(commit) or not snapshot.is_dir():
         raise ModelError(f"{shown} is in the hub cache, but the snapshot {main} names is not")
     return snapshot
+
+
+def usual_places(cache: Path) -> list[Path]:
+    """Folders in which models lie on many computers, and the one of our own."""
+    home = Path("~").expanduser()
+    return [
+        cache / "models",
+        home / "models",
+        home / ".lmstudio" / "models",
+        home / ".cache" / "lm-studio" / "models",
+    ]
+
+
+def hub_ids() -> list[str]:
+    """Ids of everything in the hub's cache that calls itself a model."""
+    names = sorted(path.name for path in _folders(hub_cache()) if path.name.startswith("models--"))
+    ids = [name.removeprefix("models--").replace("--", "/", 1) for name in names]
+    return [id_ for id_ in ids if _HUB_ID.fullmatch(id_)]
+
+
+def below(place: Path, depth: int = DEPTH) -> list[Path]:
+    """Directories that hold a config.json: the place itself, or some below it."""
+    if (place / "config.json").is_file():
+        return [place]
+    if not depth:
+        return []
+    inside = [path for path in _folders(place) if not path.name.startswith(".")][:MOST]
+    return [found for path in sorted(inside) for found in below(path, depth - 1)]
+
+
+def _folders(place: Path) -> list[Path]:
+    try:
+        return [path for path in place.iterdir() if path.is_dir()]
+    except OSError:  # not there, or not ours to read: no place to find a model
+        return []

@@ -11,6 +11,7 @@ from core.bus import Bus
 from core.conversations.manner import Manner
 from core.conversations.summary import Summary
 from core.intents import FaultKind
+from core.models.found import Fit, Model
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate, Held
 from core.plan.plan import Plan, Stage
@@ -293,6 +294,32 @@ class FakeConversations:
         return self.summaries
 
 
+class FakeModels:
+    """A list of models; records what was asked of it."""
+
+    def __init__(self, calls: list[tuple[object, ...]]) -> None:
+        self.calls = calls
+        self.models: list[Model] = []
+        self.fits: dict[str, Fit] = {}
+        self.there: dict[str, dict[str, bool | None]] = {}
+
+    async def all(self) -> list[Model]:
+        return self.models
+
+    async def fit(self, model: Model) -> Fit | None:
+        return self.fits.get(model.path)
+
+    async def presence(self, path: str) -> dict[str, bool | None]:
+        return self.there.get(path, {})
+
+    async def add(self, place: str) -> str:
+        self.calls.append(("add place", place))
+        return "" if place.startswith("/") else f"there is no folder {place}"
+
+    def use(self, path: str) -> None:
+        self.calls.append(("use", path))
+
+
 class FakeIntents:
     """Records what was asked of it."""
 
@@ -301,6 +328,7 @@ class FakeIntents:
         self.calls: list[tuple[object, ...]] = []
         self.shelf = Shelf(Path("no folder"))
         self.conversations = FakeConversations(self.calls)
+        self.library = FakeModels(self.calls)
 
     def relaunch(self) -> None:
         self.calls.append(("relaunch",))

@@ -44,7 +44,7 @@ async def test_a_prompt_that_cannot_be_sent_stays(console: Open) -> None:
     async with console([*scenes.planned(), *scenes.run_ready(T), *scenes.asked(T)]) as desk:
         await desk.press("i", "m", "o", "r", "e", "enter")
         assert desk.intents.calls == []
-        assert desk.app.screen.query_one(Composer).value == "more"
+        assert desk.app.screen.query_one(Composer).text == "more"
         assert "Cannot ask: the model is still answering" in desk.text
         await desk.press("ctrl+s")
         assert desk.intents.calls == [("cancel",)]

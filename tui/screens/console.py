@@ -9,8 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.events import Key
-from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Footer
 
 from core.events import RecoveryChanged
 from core.intents import why_not_provision
@@ -21,13 +20,16 @@ from tui.host import app_of
 from tui.notices import notices
 from tui.screens.bench import BenchScreen
 from tui.screens.board import BoardScreen
+from tui.screens.chatting import Chatting, prompts
 from tui.screens.device import DeviceScreen
 from tui.screens.doctor import DoctorScreen
+from tui.screens.models import ModelsScreen
 from tui.screens.plan import PlanScreen
 from tui.screens.plot import PlotScreen
 from tui.screens.question import Question
 from tui.screens.trust import TrustScreen
 from tui.widgets import plot
+from tui.widgets.chathead import ChatHead
 from tui.widgets.chatlog import ChatLog, ChatPane
 from tui.widgets.cluster import ClusterPane
 from tui.widgets.composer import Composer
@@ -40,14 +42,21 @@ CLUSTER_EVERY = 0.5
 PLOTS_EVERY = 0.5
 CHAT_EVERY = 0.1
 
-ASKABLE = ("launch", "stop", "ask", "cancel", "new", "record", "serve")
+ASKABLE = ("launch", "stop", "ask", "cancel", "new", "conversations", "manner", "models", "record", "serve")
 _ACTIONS = {"compose_prompt": "ask"}
 """Actions of the screen whose name at the desk differs."""
+_VERBS = {
+    "new": "start a new chat",
+    "cancel": "end an answer",
+    "conversations": "open conversations",
+    "manner": "change the conversation",
+    "models": "choose a model",
+}
 _PLAYBACK = {"play", "step", "speed", "seek", "mark"}
 _FOCUS = {"cluster": "#cluster", "chat": "#chatlog", "plots": "#plots", "log": "#log Scroller"}
 
 
-class ConsoleScreen(Screen[None]):
+class ConsoleScreen(Chatting):
     """Arrival of data never paints. Each timer looks whether the state is another one, then draws it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keymap.CONSOLE, *keymap.PLAYBACK]
@@ -133,10 +142,11 @@ class ConsoleScreen(Screen[None]):
     async def paint_chat(self) -> None:
         """Draw what is new in the conversation."""
         desk, state = self.desk, self.desk.state
-        self.query_one(Composer).draw(desk.why_not("ask"), desk.playback is not None)
         if state is self._told:
             return
         self._told = state
+        self.query_one(Composer).draw(desk.why_not("ask"), desk.playback is not None, prompts(state))
+        self.query_one(ChatHead).draw(state)
         hint = desk.why_not("ask")
         told = f"Nothing to ask yet: {hint}." if hint else "Press i and write; enter sends."
         await self.query_one(ChatLog).draw(state, told)
@@ -203,10 +213,11 @@ class ConsoleScreen(Screen[None]):
         if known is not None and known.node is self and not known.enabled:
             reason = self.why_not(known.binding.action)
             if reason:
-                self._say(known.binding.action, reason)
+                self.say_not(known.binding.action, reason)
 
-    def _say(self, action: str, reason: str) -> None:
-        verb = {"new": "start a new chat", "cancel": "end an answer"}.get(action, action)
+    def say_not(self, action: str, reason: str) -> None:
+        """Tell why something cannot be done now."""
+        verb = _VERBS.get(action, action)
         self.notify(f"Cannot {verb}: {reason}", severity="warning", markup=False)
 
     def action_pane(self, name: str) -> None:
@@ -233,6 +244,14 @@ class ConsoleScreen(Screen[None]):
         """Enter in the conversation."""
         message.stop()
         self.action_compose_prompt()
+
+    def action_models(self) -> None:
+        """Show the models there are."""
+        intents, reason = self.desk.intents, self.desk.why_not("models")
+        if intents is None or reason:
+            self.say_not("models", reason or "still starting")
+        else:
+            app_of(self).push_screen(ModelsScreen(self.desk, intents.library))
 
     def action_card(self) -> None:
         """Show the plan card."""
@@ -284,7 +303,7 @@ class ConsoleScreen(Screen[None]):
         """Ask the cluster for something, or say why not."""
         intents, reason = self.desk.intents, self.desk.why_not(action)
         if intents is None or reason:
-            self._say(action, reason or "still starting")
+            self.say_not(action, reason or "still starting")
             return
         match action:
             case "launch":
@@ -301,19 +320,6 @@ class ConsoleScreen(Screen[None]):
                 intents.conversations.new()
         self.call_later(self.paint)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """A prompt was written; it stays in the composer when it cannot be sent."""
-        event.stop()
-        intents, reason = self.desk.intents, self.desk.why_not("ask")
-        prompt = event.value.strip()
-        if intents is None or reason:
-            self._say("ask", reason or "still starting")
-        elif prompt:
-            event.input.clear()
-            intents.ask(prompt)
-            self.query_one(ChatLog).anchor()
-            self.call_later(self.paint)
-
     def on_cluster_pane_chosen(self, message: ClusterPane.Chosen) -> None:
         """Enter on a device or peer."""
         message.stop()
@@ -321,7 +327,7 @@ class ConsoleScreen(Screen[None]):
         if message.key in state.devices and (intents is None or message.key not in state.questions):
             app_of(self).push_screen(DeviceScreen(self.desk, message.key))
         elif intents is None:
-            self._say("add", self.desk.why_not("add") or "still starting")
+            self.say_not("add", self.desk.why_not("add") or "still starting")
         elif message.key in state.questions:
             self._ask_trust(message.key)
         elif message.key in state.peers:
@@ -351,7 +357,7 @@ class ConsoleScreen(Screen[None]):
         intents, device = self.desk.intents, message.device
         reason = self.desk.why_not("provision") or why_not_provision(self.desk.state, device)
         if intents is None or reason:
-            self._say("install mlx", reason or "still starting")
+            self.say_not("install mlx", reason or "still starting")
             return
         checked = self.desk.state.devices[device].checked
         own = checked is not None and checked.own

@@ -1,141 +1,160 @@
-"""The conversation: prompts, answers as they are written, and what each cost."""
+"""The conversation: what was said, which of it is chosen, and where to write."""
 
 from __future__ import annotations
 
-from markdown_it import MarkdownIt
+import asyncio
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.events import Key
+from textual.events import Click, Key
 from textual.message import Message
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
 from core.state import ClusterState, Request
-from tui.widgets.cells import Cell, line
+from tui import keymap
+from tui.widgets.chathead import ChatHead
 from tui.widgets.composer import Composer
-from tui.widgets.figures import bar
-from tui.widgets.rows import Rows
-from tui.widgets.scroller import Scroller
+from tui.widgets.exchange import Exchange
 
-_LONG = 500
-"""Wider than any status; the widget cuts it where it must."""
-KEPT = 40
-"""Messages on the screen; older ones stay in the state and in the recording."""
+KEPT = 60
+"""Exchanges on the screen; older ones stay in the state and on disk."""
+STEP = 4
+"""Rows that one key scrolls an exchange that is longer than the screen."""
 
-
-def parser() -> MarkdownIt:
-    """Markdown without HTML: an answer about `<div>` should show it."""
-    return MarkdownIt("gfm-like", {"html": False})
+Wish = Literal["edit", "again", "copy", "code"]
 
 
-def stats(request: Request) -> list[Cell]:
-    """What an answer cost, or how it ended."""
-    done = request.done
-    if done is None:
-        return []
-    parts: list[str] = []
-    if done.decode_tps is not None:
-        parts.append(f"{done.decode_tps:.1f} tok/s")
-    if done.ttft_s is not None:
-        parts.append(f"TTFT {done.ttft_s:.2f} s")
-    if done.prefill_tps is not None:
-        parts.append(f"prefill {done.prefill_tps:.0f} tok/s")
-    parts.append(f"{done.tokens} token{'' if done.tokens == 1 else 's'}")
-    if done.reused_tokens:
-        parts.append(f"{done.reused_tokens} of {done.prompt_tokens} prompt tokens from cache")
-    figures: Cell = (" · ".join(parts), "$muted")
-    match done.why:
-        case "stop":
-            return [figures]
-        case "length":
-            return [("■ cut at the token limit · ", "$text-warning"), figures]
-        case "cancel":
-            return [("■ stopped · ", "$text-warning"), figures]
-        case "error":
-            return [(f"✖ failed: {done.detail or 'no reason given'}", "$text-error")]
+class ChatLog(VerticalScroll):
+    """The exchanges of the current conversation, one of them chosen: the last, until another one is."""
 
+    BINDINGS: ClassVar[list[BindingType]] = list(keymap.CHAT)
 
-def status_line(request: Request, state: ClusterState) -> list[Cell]:
-    """The line under an answer: progress while it is written, its cost afterwards."""
-    match request.status:
-        case "done":
-            return stats(request)
-        case "waiting":
-            if state.recovering and state.recovery is not None:
-                return [(f"▲ interrupted; {state.recovery.text}", "$text-warning")]
-            run = state.run
-            if run is not None and run.live and run.ready is None:
-                up = sum(rank.phase == "ready" for rank in run.ranks)
-                return [(f"○ waiting for the run: {up} of {len(run.ranks)} ranks ready", "$text-primary")]
-            return [("○ waiting for the model", "$text-primary")]
-        case "prefill":
-            share = request.prefilled / request.prefill_total if request.prefill_total else 0.0
-            told = f"○ reading the prompt {bar(share, 10)} {request.prefilled}/{request.prefill_total}"
-            return [(told, "$text-primary")]
-        case "decode":
-            speed = f" · {state.decode.last:.1f} tok/s" if state.decode.last else ""
-            count = len(request.ids)
-            return [(f"▸ writing · {count} token{'' if count == 1 else 's'}{speed}", "$text-primary")]
+    @dataclass
+    class Asked(Message):
+        """Something is to be done about an exchange."""
 
-
-class Exchange(Vertical):
-    """One prompt with its answer."""
-
-    def __init__(self, request: Request) -> None:
-        super().__init__()
-        self._request = request
-        self._shown = ""
-
-    def compose(self) -> ComposeResult:
-        """Prompt, answer, status; no markup is read in the prompt."""
-        yield Static(Content(self._request.prompt), classes="prompt", markup=False)
-        yield Markdown(parser_factory=parser, open_links=False)
-        yield Rows(classes="status")
-
-    async def draw(self, request: Request, state: ClusterState) -> None:
-        """Show what is new of the answer; start over when the text is no longer a continuation."""
-        text, markdown = request.text, self.query_one(Markdown)
-        if text != self._shown:
-            if text.startswith(self._shown):
-                await markdown.append(text[len(self._shown) :])
-            else:
-                await markdown.update(text)
-            self._shown = text
-        markdown.display = bool(text)
-        told = status_line(request, state)
-        self.query_one(".status", Rows).show([line(*told, width=_LONG)] if told else [])
-
-
-class ChatLog(Scroller):
-    """The messages of the current conversation."""
+        wish: Wish
+        request: Request
 
     def __init__(self) -> None:
         super().__init__(id="chatlog")
         self._exchanges: dict[str, Exchange] = {}
         self._hint = ""
+        self._chosen: str | None = None
+
+    def compose(self) -> ComposeResult:
+        """A line for the empty conversation, and one for what is not on the screen."""
+        yield Static("", id="nothing", markup=False)
+        yield Static("", id="earlier", markup=False)
 
     async def draw(self, state: ClusterState, hint: str) -> None:
         """Show the current conversation of `state`; `hint` where it is empty."""
-        ids = state.conversations.get(state.conversation, ())[-KEPT:]
+        known = state.conversations.get(state.conversation, ())
+        ids = known[-KEPT:]
+        self._note(ids, len(known) - len(ids), hint)
         for gone in [key for key in self._exchanges if key not in ids]:
             await self._exchanges.pop(gone).remove()
-        empty = self.query_one("#nothing", Static)
-        empty.display = not ids
-        if not ids and hint != self._hint:
-            self._hint = hint
-            empty.update(Content(hint))
+        if self._chosen not in ids:
+            self._chosen = None
         for key in ids:
             request = state.requests[key]
-            known = self._exchanges.get(key)
-            if known is None:
-                known = self._exchanges[key] = Exchange(request)
-                await self.mount(known)
+            exchange = self._exchanges.get(key)
+            if exchange is None:
+                width = self.scrollable_content_region.width - 2
+                exchange = self._exchanges[key] = Exchange(request, state, width)
+                await self.mount(exchange)
                 self.anchor()
-            await known.draw(request, state)
+                await asyncio.sleep(0)  # a long conversation must not hold up a key
+            exchange.draw(request, state)
+        self._mark()
 
-    def compose(self) -> ComposeResult:
-        """A line for the empty conversation."""
-        yield Static("", id="nothing", markup=False)
+    def _note(self, ids: tuple[str, ...], hidden: int, hint: str) -> None:
+        nothing, earlier = self.query_one("#nothing", Static), self.query_one("#earlier", Static)
+        nothing.display, earlier.display = not ids, hidden > 0
+        if not ids and hint != self._hint:
+            self._hint = hint
+            nothing.update(Content(hint))
+        if hidden > 0:
+            earlier.update(Content(f"{hidden} earlier exchange{'' if hidden == 1 else 's'} not shown"))
+
+    @property
+    def chosen(self) -> Exchange | None:
+        """What keys are about."""
+        if self._chosen is not None:
+            return self._exchanges.get(self._chosen)
+        return next(reversed(self._exchanges.values()), None)
+
+    def _mark(self) -> None:
+        """The choice is shown where keys go to it."""
+        chosen = self.chosen if self.has_focus else None
+        for exchange in self._exchanges.values():
+            exchange.chosen = exchange is chosen
+
+    def on_focus(self) -> None:
+        """Show the choice."""
+        self._mark()
+
+    def on_blur(self) -> None:
+        """Keys go elsewhere."""
+        self._mark()
+
+    def on_click(self, event: Click) -> None:
+        """Choose by mouse."""
+        for key, exchange in self._exchanges.items():
+            if event.widget is exchange:
+                self._chosen = key
+                self._mark()
+
+    def action_choose(self, step: int) -> None:
+        """Scroll within the chosen exchange as long as there is more of it that way, then choose the next."""
+        chosen = self.chosen
+        if chosen is None:
+            return
+        view = self.scrollable_content_region.height
+        top = chosen.virtual_region.y - self.scroll_offset.y
+        if (step < 0 and top < 0) or (step > 0 and top + chosen.size.height > view):
+            self.scroll_relative(y=step * STEP, animate=False)
+            return
+        keys = list(self._exchanges)
+        at = keys.index(chosen.request.id) + step
+        if 0 <= at < len(keys):
+            self._choose(keys[at], top=step > 0)
+        elif step < 0:
+            self.scroll_home(animate=False)
+
+    def action_end_of(self, step: int) -> None:
+        """Choose the first or the last."""
+        keys = list(self._exchanges)
+        if keys:
+            self._choose(keys[0 if step < 0 else -1], top=step < 0)
+
+    def _choose(self, key: str, *, top: bool) -> None:
+        self._chosen = key
+        self._mark()
+        exchange = self._exchanges[key]
+        region = exchange.virtual_region
+        view = self.scrollable_content_region.height
+        if key == next(reversed(self._exchanges)) and not top:
+            self.anchor()
+        y = region.y if top or region.height > view else region.bottom - view
+        # As little as shows it; of one that is too long its beginning, or its end when coming from below.
+        if region.y < self.scroll_offset.y or region.bottom > self.scroll_offset.y + view:
+            self.scroll_to(y=y if top else region.bottom - view, animate=False)
+
+    def action_wish(self, wish: Wish) -> None:
+        """Have something done about the choice."""
+        if (chosen := self.chosen) is not None:
+            self.post_message(self.Asked(wish, chosen.request))
+
+    def action_thought(self) -> None:
+        """Show or hide what the model thought."""
+        if (chosen := self.chosen) is not None and chosen.request.thought:
+            chosen.opened = not chosen.opened
+            chosen.redraw()
 
 
 class ChatPane(Vertical):
@@ -147,7 +166,8 @@ class ChatPane(Vertical):
         """The composer is wanted."""
 
     def compose(self) -> ComposeResult:
-        """Messages above the composer."""
+        """What it is about, what was said, and the composer."""
+        yield ChatHead(id="chathead")
         yield ChatLog()
         yield Composer()
 

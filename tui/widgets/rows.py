@@ -44,7 +44,7 @@ class Rows(Widget):
         elif changed:
             for y in changed:
                 self._strips.pop(y, None)
-            self.refresh(*[Region(0, y, self.size.width, 1) for y in changed])
+            self.refresh(*[Region(0, y, self.outer_size.width, 1) for y in changed])
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many lines as rows."""
