@@ -231,6 +231,7 @@ COMPOSER = (
         "ctrl+s", "screen.cancel", "End answer", show=False, tooltip="End the answer", id="composer.cancel"
     ),
     Binding("ctrl+n", "screen.new", "New chat", show=False, tooltip="Empty conversation", id="composer.new"),
+    Binding("enter", "submit", "Send", tooltip="Send the prompt", id="composer.send"),
 )
 
 LIST = (

@@ -159,7 +159,7 @@ class Table:
         if self.chosen not in order:
             self.chosen = order[0]
         stage = self._stage()
-        if stage is None or stage.members:
+        if stage is None or self.board.together:
             self.layer = None
         elif self.layer is not None:
             self.layer = min(stage.end - 1, max(stage.start, self.layer))
@@ -171,8 +171,7 @@ class Table:
         self.said = ""
         if self.board is None:
             return
-        at = place(self.board, hold.device)
-        if hold.what != "card" and at is not None and self.board.stages[at].members:
+        if hold.what != "card" and self.board.together:
             self.said = TOGETHER
             return
         self.hold = hold
@@ -274,7 +273,7 @@ class Table:
 
         def change(board: Board) -> Board:
             at = chosen_cut(board, self.chosen)
-            if board.kind == "tensor":
+            if board.together:
                 raise EditError(TOGETHER)
             if at is None:
                 one = "one device alone has no boundary to move"

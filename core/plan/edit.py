@@ -57,6 +57,11 @@ class Board:
         return "tensor" if any(stage.members for stage in self.stages) else "pipeline"
 
     @property
+    def together(self) -> bool:
+        """All devices are one tensor group: there is no boundary to move."""
+        return len(self.stages) == 1 and self.kind == "tensor"
+
+    @property
     def used(self) -> tuple[str, ...]:
         """Devices of the plan, in order."""
         return tuple(name for stage in self.stages for name in stage.devices)
@@ -76,7 +81,7 @@ class Board:
 
     def move_boundary(self, place: int, layers: int) -> Board:
         """Shift the boundary behind stage `place` right by so many layers, left if negative."""
-        self._must_be_pipeline()
+        self._must_have_boundaries()
         self._must_have(place)
         self._must_have(place + 1)
         left, right = self.stages[place], self.stages[place + 1]
@@ -96,7 +101,7 @@ class Board:
         neighbour on that side or to a device that is not in the plan yet, as a stage between the two. A
         whole stage goes to either neighbour, or is taken over.
         """
-        self._must_be_pipeline()
+        self._must_have_boundaries()
         if not 0 <= start < end <= self.plan.layers:
             raise EditError(f"there are no layers {start} to {end - 1}; the model has {self.plan.layers}")
         giver = next(i for i, stage in enumerate(self.stages) if stage.start <= start < stage.end)
@@ -134,15 +139,16 @@ class Board:
     # Devices
 
     def swap(self, one: str, other: str) -> Board:
-        """Exchange two devices; each takes over the other's layers. One that is not in the plan replaces."""
-        self._must_be_pipeline()
+        """Exchange two devices, each with its group; each takes over the other's layers. One that is not in
+        the plan replaces."""
         if one not in self.used:
             one, other = other, one
         a = self._place(one)
         if other not in self.used:
             self._must_be_ready(other)
             order = list(self.stages)
-            order[a] = Stage(other, 0, 0)
+            first, *rest = (other if name == one else name for name in order[a].devices)
+            order[a] = Stage(first, 0, 0, tuple(rest))
             return self._with(order, [stage.layers for stage in self.stages])
         b = self._place(other)
         if a == b:
@@ -179,7 +185,7 @@ class Board:
             raise EditError(f"{device} is in the plan already")
         self._must_be_ready(device)
         counts = [stage.layers for stage in self.stages]
-        if self.kind == "tensor" and len(self.stages) == 1:
+        if self.together:
             (group,) = self.stages
             return self._with([Stage(group.device, 0, 0, (*group.members, device))], counts)
         if len(self.stages) >= self.plan.layers:
@@ -199,7 +205,7 @@ class Board:
 
     def split_evenly(self) -> Board:
         """As many layers for every stage, as near as whole layers go."""
-        self._must_be_pipeline()
+        self._must_have_boundaries()
         return self._with(self.stages, proportional([1.0] * len(self.stages), self.plan.layers))
 
     def to(self, kind: Kind) -> Board:
@@ -268,8 +274,8 @@ class Board:
         if reason := self.devices.get(device, "is not in the cluster"):
             raise EditError(f"{device} {reason}")
 
-    def _must_be_pipeline(self) -> None:
-        if self.kind == "tensor":
+    def _must_have_boundaries(self) -> None:
+        if self.together:
             raise EditError(TOGETHER)
 
 

@@ -16,6 +16,7 @@ import psutil
 
 LIMIT_S = 90.0
 POLL_S = 0.1
+DRAG_STEPS = 4
 
 
 def why_not() -> str | None:
@@ -72,6 +73,37 @@ class Terminal:
     def sees(self, *words: str, limit: float = LIMIT_S) -> str:
         """The text once it holds all of `words`."""
         return self.until(lambda text: all(word in text for word in words), ", ".join(words), limit)
+
+    # The mouse, as a terminal reports it (SGR); places are columns and lines from 0.
+
+    def _report(self, code: int, at: tuple[int, int], end: str = "M") -> None:
+        self.write(f"\x1b[<{code};{at[0] + 1};{at[1] + 1}{end}")
+
+    def release(self, at: tuple[int, int]) -> None:
+        """Let the left button go."""
+        self._report(0, at, "m")
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int], *, release: bool = True) -> None:
+        """Press the left button, move in steps, and let it go."""
+        self._report(0, start)
+        for i in range(1, DRAG_STEPS + 1):
+            x, y = (a + (b - a) * i // DRAG_STEPS for a, b in zip(start, end, strict=True))
+            self._report(32, (x, y))
+        if release:
+            self.release(end)
+
+    def click(self, word: str) -> None:
+        """Click on a word, the lowest one of it that is shown."""
+        rows = self.sees(word).splitlines()
+        y, row = max((y, row) for y, row in enumerate(rows) if word in row)
+        at = row.rindex(word), y
+        self._report(0, at)
+        self.release(at)
+
+    def paste(self, text: str) -> None:
+        """Paste text, as a middle click does."""
+        self._tmux("set-buffer", text)
+        self._tmux("paste-buffer", "-p")
 
     def processes(self) -> list[psutil.Process]:
         """Everything that was started in the window."""

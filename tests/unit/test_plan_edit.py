@@ -15,7 +15,7 @@ from core.plan import memory
 from core.plan.check import Held, certify, problems
 from core.plan.edit import Board, EditError, first_plan
 from core.plan.forecast import Pricing
-from core.plan.plan import Host, PlanError, Wire
+from core.plan.plan import Host, PlanError, Stage, Wire
 from core.plan.propose import split
 from core.plan.setting import Setting
 
@@ -106,6 +106,17 @@ def test_a_pipeline_becomes_a_tensor_group_and_back() -> None:
     assert group.undo().stages == start.stages
 
 
+def test_stages_that_are_groups_have_boundaries_too() -> None:
+    stages = (Stage("h0", 0, 40, ("h1", "h2")), Stage("h3", 40, 64))
+    start = Board(replace(board(32, 32).plan, stages=stages), DEVICES)
+    moved = start.move_boundary(0, 4)
+    assert moved.stages == (Stage("h0", 0, 44, ("h1", "h2")), Stage("h3", 44, 64))
+    assert start.move_block(36, 40, "h3").stages[1] == Stage("h3", 36, 64)
+    assert start.swap("h1", "spare").stages[0].devices == ("h0", "spare", "h2")
+    assert [stage.devices for stage in start.swap("h1", "h3").stages] == [("h3",), ("h0", "h1", "h2")]
+    assert not troubles(moved)
+
+
 def test_another_plan_is_taken_over_whole_and_can_be_undone() -> None:
     start, other = board(20, 24, 20), board(32, 32)
     taken = start.adopt(other.plan)
@@ -176,11 +187,14 @@ EDITS = st.tuples(st.integers(0, 10), st.integers(-9, 9), st.integers(0, 10))
 
 
 @settings(max_examples=80, deadline=None, derandomize=True)
-@given(st.lists(EDITS, max_size=14), st.sets(st.sampled_from(NAMES), max_size=2))
+@given(st.lists(EDITS, max_size=14), st.sets(st.sampled_from(NAMES), max_size=2), st.booleans())
 def test_whatever_is_done_the_certificate_holds_or_the_plan_says_why_not(
-    edits: list[tuple[int, int, int]], lost: set[str]
+    edits: list[tuple[int, int, int]], lost: set[str], grouped: bool
 ) -> None:
     start = board(8, 8, 8, 8, 8, 8, 8, 8)
+    if grouped:  # as a plan of the planner's can be: a tensor group, then two devices
+        stages = (Stage("h0", 0, 40, ("h1", "h2")), Stage("h3", 40, 50), Stage("h4", 50, 64))
+        start = Board(replace(start.plan, stages=stages), DEVICES)
     devices = DEVICES | dict.fromkeys(lost, "is lost")
     names = [*NAMES, "spare", "tiny", "away"]
     at, done = start.among(devices), 0
@@ -229,12 +243,14 @@ def _holds_or_says_why_not(at: Board, lost: set[str]) -> None:
         for name in stage.devices
         if name in SETTING.hosts
     )
-    grouped = any(stage.members for stage in at.stages)
-    assert bool(reasons) == bool(short or grouped or lost & set(at.used)), reasons
+    sizes = {len(stage.devices) for stage in at.stages}
+    indivisible = any(SPEC.heads % size or SPEC.hidden % size or SPEC.kv_heads % size for size in sizes)
+    assert bool(reasons) == bool(short or indivisible or lost & set(at.used)), reasons
     assert all(reasons)
     if not reasons:
         loaded = [
-            Held(rank, stage.device, stage.start, stage.end, "00") for rank, stage in enumerate(at.stages)
+            Held(rank, post.device, post.start, post.end, "00", post.part, post.parts)
+            for rank, post in enumerate(at.plan.posts)
         ]
         assert certify(at.plan, loaded).layers == SPEC.layers
         with pytest.raises(PlanError):

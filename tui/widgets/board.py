@@ -86,7 +86,7 @@ class BoardTable(Rows, can_focus=True):
             return self.Grabbed("card", device, 0)
         at = places[0]
         stage = board.stages[at]
-        if not stage.members:
+        if not board.together:
             column = x - cols.left
             # On the side where no layer of the stage is, a column more counts.
             if at < len(board.stages) - 1 and 0 <= column - cols.cut_column(stage.end, above=True) <= NEAR:

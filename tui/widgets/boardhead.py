@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from core.circumstances import wires
+from core.plan.backend import refit
 from core.plan.compare import change, tightest
 from core.plan.plan import Forecast, Plan
 from core.state import ClusterState
@@ -21,7 +23,10 @@ def head_rows(
     """What it is; how fast; and whether it can be launched."""
     state, board = table.state, table.board
     kind = board.kind if board else "pipeline"
-    about = f"  {plan.model} · {plan.layers} layers · {kind} · context {plan.context} · {plan.backend}"
+    if kind == "tensor" and len(plan.stages) > 1:
+        kind = "groups in a pipeline"
+    carrier = refit(plan.backend, plan.stages, wires(state))
+    about = f"  {plan.model} · {plan.layers} layers · {kind} · context {plan.context} · {carrier}"
     origin: Cell = (" ○ automatic", "$text-primary")
     if state.by_hand:
         origin = (" ◆ by hand", "$text-warning")

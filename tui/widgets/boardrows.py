@@ -180,7 +180,7 @@ def _cells(view: View, cols: Grid, device: str, stage: Stage, colour: str, refus
         width = cols.at[layer + 1] - cols.at[layer]
         here = stage.start <= layer < stage.end
         held = lifted[0] <= layer < lifted[1]
-        if here and held and hold and hold.device == device:
+        if here and held and hold and hold.device in stage.devices:
             parts.append((_cell(cols, LIFTED, width), colour))
         elif here and view.chosen == device and view.layer == layer and width:
             parts.append((fit("◆", max(1, width - 1)), f"bold reverse {colour}"))
@@ -348,7 +348,7 @@ def _cable_line(view: View, cols: Grid, device: str, stage: Stage, cable: Cell) 
     """The cable where the one stage ends and the other begins."""
     text, style = cable
     at = view.board.stages.index(stage)
-    if at == len(view.board.stages) - 1 or stage.members:
+    if at == len(view.board.stages) - 1 or device != stage.devices[-1]:
         return line((" " * cols.left, ""), (text, style or "$muted"), width=cols.width)
     column = cols.left + cols.cut_column(stage.end, above=True)
     room = cols.width - column - 2
