@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -77,7 +78,7 @@ class BenchScreen(Screen[None]):
         live = state.bench is not None and state.bench.live
         suites = self.query_one("#suites", Rows)
         suites.display = not live and self._desk.playback is None
-        suites.show([self._suite(i, width) for i in range(len(self._suites))])
+        suites.show([*(self._suite(i, width) for i in range(len(self._suites))), *self._about(width)])
         progress, shown, notes = (
             self.query_one(f"#bench-{name}", Rows) for name in ("progress", "table", "notes")
         )
@@ -96,8 +97,17 @@ class BenchScreen(Screen[None]):
         if isinstance(suite, str):
             row = line(pointer(at), (f" ✖ {suite}", "$text-error"), width=width)
         else:
-            row = line(pointer(at), (f" {suite.name:10}", "bold"), (f" {suite.about}", "$muted"), width=width)
+            points, plans = len(suite.points), len(suite.plans) + len(suite.plan)
+            told = f" points {points} · plans {plans} · launches {suite.launches}"
+            row = line(pointer(at), (f" {suite.name:10}", "bold"), (told, "$muted"), width=width)
         return mark(row, width) if at else row
+
+    def _about(self, width: int) -> list[Content]:
+        """What the chosen suite is for."""
+        suite = self._suites[self._chosen] if self._suites else ""
+        if isinstance(suite, str):
+            return []
+        return [Content(), *(line((row, "$muted"), width=width) for row in wrap(suite.about, width))]
 
     def on_resize(self) -> None:
         """Rows are made for a width."""
