@@ -120,7 +120,6 @@ def test_nothing_hostile_reaches_the_terminal_and_nothing_is_obeyed(tmp_path: Pa
     assert len(terminal.out) > 5000
     found = OBEYED.search(terminal.out)
     assert found is None, terminal.out[max(0, found.start() - 60) : found.end() + 60]
-    assert b"owned" not in terminal.out.replace(b"]0;owned", b"") or b"\x1b]0;" not in terminal.out
     # Modes are entered once and left once: nobody else switched them.
     modes = ASKED.findall(terminal.out)
     assert modes.count(b"\x1b[?1049h") == modes.count(b"\x1b[?1049l") == 1

@@ -38,6 +38,7 @@ from core.state import ClusterState
 from core.wish import Wish
 from tests import tiny_models
 from tests.lab.cluster import Setup, device, ours, workers
+from tests.lab.host import UID
 from tests.lab.namespaces import why_not
 from tests.lab.vlab import Lab
 
@@ -221,7 +222,7 @@ def _model(where: Path) -> ModelSpec:
 
 @asynccontextmanager
 async def _cluster(
-    spec: ModelSpec, folder: Path, lab: Lab | None, *, recover: Recover, pythons: dict[str, str]
+    spec: ModelSpec, folder: Path, lab: Lab | None, *, recover: Recover
 ) -> AsyncIterator[Bench]:
     config = Config(folder, folder / "cache", local=False, recover=recover)
     rehearsal = None
@@ -232,7 +233,6 @@ async def _cluster(
         folder.mkdir(parents=True, exist_ok=True)
         config.known_hosts.write_text("".join(host.known_hosts_line() for host in lab.machines))
         entries = [msgspec.convert(device(host), DeviceEntry) for host in lab.machines]
-        entries = [msgspec.structs.replace(e, python=pythons.get(e.name, e.python)) for e in entries]
         config = msgspec.structs.replace(config, devices=tuple(entries))
     sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, chunk=32)
     cluster = Cluster(Bus(), config, spec=spec, wish=wish, sampling=sampling, rehearsal=rehearsal)
@@ -313,6 +313,8 @@ async def one(bench: Bench, fault: str, phase: str, expected: tuple[int, ...]) -
         if fault == "out of memory" and phase == "idle":
             request = bench.ask()  # an idle process wants none
         await bench.until(lambda _: blamed, "a culprit", 40)
+        if not broken:
+            raise RuntimeError(f"before anything was broken: {blamed[0].text}")
         row.named_s, row.said = blamed[0].t - broken[0], blamed[0].text
         row.right = blamed[0].device == bench.victim
         first = blamed[0].run
@@ -374,6 +376,8 @@ async def _network_lost(bench: InLab, phase: str, expected: tuple[int, ...]) -> 
         _when(bench, phase, act)
         request = bench.ask()
         await bench.until(lambda _: blamed, "a culprit", 40)
+        if not broken:
+            raise RuntimeError(f"before anything was broken: {blamed[0].text}")
         row.named_s, row.said = blamed[0].t - broken[0], blamed[0].text
         row.right = blamed[0].fault == "console"
         await asyncio.sleep(3)
@@ -437,14 +441,14 @@ class Matrix:
             self._lab.close()
         self._lab = self._hosts = None
 
-    async def _with(self, work: Callable[[Bench], object], pythons: dict[str, str] | None = None) -> Row:
+    async def _with(self, work: Callable[[Bench], object]) -> Row:
         self._cases += 1
         lab = self.lab()
         spec = self.spec if lab is None else msgspec.structs.replace(self.spec, path=str(lab.dir / "model"))
         how = Recover(wait=0.5, failover=30)
         folder = self.folder / str(self._cases)
         with lab.enter("console") if lab is not None else contextlib.nullcontext():
-            async with _cluster(spec, folder, lab, recover=how, pythons=pythons or {}) as bench:
+            async with _cluster(spec, folder, lab, recover=how) as bench:
                 result = await work(bench)
             if isinstance(result, Row):
                 result.left = await _left(bench)
@@ -488,14 +492,12 @@ class Matrix:
             case "disk full":
                 cache = lab[VICTIM].home / ".cache"
                 cache.mkdir(exist_ok=True)
+                os.chown(cache, UID, UID)
                 lab[VICTIM].run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=777", "tmpfs", str(cache)])
                 try:
                     self.show(await self._with(lambda b: _from_the_start(b, fault, expected)))
                 finally:
                     lab[VICTIM].run(["umount", "-l", str(cache)])
-            case "wrong Python":
-                pythons = {VICTIM: "/usr/bin/python3"}
-                self.show(await self._with(lambda b: _from_the_start(b, fault, expected), pythons))
             case "console's network":
                 for phase in [phase for phase in phases if phase != "idle"]:
                     self.show(await self._with(lambda b, p=phase: _network_lost(b, p, expected)))
@@ -505,7 +507,7 @@ class Matrix:
 
 
 USUAL = ("SIGKILL", "SIGSTOP", "power off", "cable out", "black hole", "SSH killed", "out of memory")
-SPECIAL = ("disk full", "wrong Python", "console's network", "console SIGKILL", "console SIGHUP")
+SPECIAL = ("disk full", "console's network", "console SIGKILL", "console SIGHUP")
 
 
 async def _undisturbed(bench: Bench) -> tuple[int, ...]:
