@@ -464,13 +464,7 @@ class Matrix:
         expected = await self._with(lambda bench: _undisturbed(bench))
         print(HEAD, flush=True)
         for fault in faults:
-            if fault in (
-                "disk full",
-                "wrong Python",
-                "console SIGKILL",
-                "console SIGHUP",
-                "console's network",
-            ):
+            if fault in SPECIAL:
                 await self._special(fault, phases, expected)
                 continue
             for phase in phases:
