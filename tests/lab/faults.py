@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import os
 import random
-import resource
 import shutil
 import signal
 import sys
@@ -142,7 +141,6 @@ class InLab(Bench):
             "cable out": self._cable,
             "black hole": self._black_hole,
             "SSH killed": self._ssh,
-            "out of memory": self._memory,
         }
 
     def _workers(self) -> list[int]:
@@ -165,12 +163,6 @@ class InLab(Bench):
             if "sshd:" in line and "listener" not in line:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-
-    def _memory(self) -> None:
-        """The next thing that wants memory does not get it."""
-        for pid in self._workers():
-            size = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.prlimit(pid, resource.RLIMIT_AS, (size, size))
 
     def mend(self) -> None:
         while self._mending:
@@ -285,9 +277,7 @@ def _when(bench: Bench, phase: str, act: Callable[[], None]) -> Callable[[], Non
 
 async def one(bench: Bench, fault: str, phase: str, expected: tuple[int, ...]) -> Row:
     """One fault in one phase."""
-    row = Row(
-        fault, phase, limit_s=KILLED_S if fault in ("SIGKILL", "SSH killed", "out of memory") else OTHER_S
-    )
+    row = Row(fault, phase, limit_s=KILLED_S if fault in ("SIGKILL", "SSH killed") else OTHER_S)
     broken: list[float] = []
     blamed: list[ev.RunBlamed] = []
 
@@ -310,8 +300,6 @@ async def one(bench: Bench, fault: str, phase: str, expected: tuple[int, ...]) -
         else:
             _when(bench, phase, act)
             request = bench.ask()
-        if fault == "out of memory" and phase == "idle":
-            request = bench.ask()  # an idle process wants none
         await bench.until(lambda _: blamed, "a culprit", 40)
         if not broken:
             raise RuntimeError(f"before anything was broken: {blamed[0].text}")
@@ -500,7 +488,7 @@ class Matrix:
                 self.show(await asyncio.to_thread(_console_gone, lab, fault.split()[1], number, fault))
 
 
-USUAL = ("SIGKILL", "SIGSTOP", "power off", "cable out", "black hole", "SSH killed", "out of memory")
+USUAL = ("SIGKILL", "SIGSTOP", "power off", "cable out", "black hole", "SSH killed")
 SPECIAL = ("disk full", "console's network", "console SIGKILL", "console SIGHUP")
 
 
