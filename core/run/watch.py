@@ -128,6 +128,8 @@ def verdict(ranks: Sequence[Facts], limits: Limits) -> Verdict | None:
             return _say("stopped", one, f"was stopped (SIGSTOP) {one.where}{_waiting(one, ranks)}")
     silent = [one for one in ranks if one.beats and not one.blocked and one.heard > limits.silent]
     if silent:
+        if deaf := _deaf(ranks, limits):
+            return deaf
         one = max(silent, key=lambda each: each.heard)
         return _say(
             "silent", one, f"has been silent for {one.heard:.0f} s, {one.where}{_waiting(one, ranks)}"
@@ -145,12 +147,8 @@ def _ended(ranks: Sequence[Facts], limits: Limits) -> Verdict | None:
         return _died(one)
     if lost:
         one = max(lost, key=lambda each: each.gone)
-        # Of connections that break together the first to be given up is not the only culprit.
-        apart = {each.device for each in ranks if each in lost or each.heard > 2 * limits.beat}
-        if len(apart) > 1 and all(each.here for each in ranks if each.device not in apart):
-            names = " and ".join(sorted(apart))
-            text = f"{names} were lost at the same time, so it is this computer's network{_why(one)}"
-            return Verdict(fault="console", rank=-1, device="", doing=one.doing, text=text)
+        if deaf := _deaf(ranks, limits, _why(one)):
+            return deaf
         return _say("lost", one, f"was {one.where} when the connection to {one.device} was lost{_why(one)}")
     if max(one.gone for one in gone) < TOGETHER:
         return None  # only victims so far: the cause is on its way
@@ -163,6 +161,17 @@ def _ended(ranks: Sequence[Facts], limits: Limits) -> Verdict | None:
         f"lost {other.name} {one.where}, which is alive: the link {link[0]} to {link[1]} broke; {one.error}"
     )
     return _say("link", one, text, link)
+
+
+def _deaf(ranks: Sequence[Facts], limits: Limits, why: str = "") -> Verdict | None:
+    """Devices that fall silent together do not all fail: it is this computer that hears nobody."""
+    apart = {one.device for one in ranks if one.heard > 2 * limits.beat and not one.here}
+    apart |= {one.device for one in ranks if one.exit == Exit(None, None)}
+    if len(apart) < 2 or not all(one.here or one.device in apart for one in ranks):
+        return None
+    names = " and ".join(sorted(apart))
+    text = f"{names} were lost at the same time, so it is this computer's network{why}"
+    return Verdict(fault="console", rank=-1, device="", doing=ranks[0].doing, text=text)
 
 
 def _victim(one: Facts) -> bool:
