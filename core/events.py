@@ -318,7 +318,7 @@ class RankLoaded(Event, frozen=True, kw_only=True):
 class RankBeat(Event, frozen=True, kw_only=True):
     """A rank is alive: what it is doing, since when, and its MLX memory.
 
-    The rest is of the time since the last one, half a second: steps, requests that were served in a step, and
+    The rest is of the time since the last one: steps, requests that were served in a step, and
     seconds spent computing, waiting for neighbours, and handing over to them.
     """
 

@@ -12,6 +12,7 @@ from typing import Any
 
 Event = dict[str, Any]
 LIMIT = 40.0  # seconds any wait may take
+BEAT = 10.0  # seconds
 
 
 class Rank:
@@ -93,13 +94,25 @@ class Cluster:
         self.each: list[dict[str, Any]] = []  # the same, a rank
         self.ranks: list[Rank] = []
         self._requests = 0
+        self._beats: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Cluster:
         await self.listen()
         await self.join()
+        self._beats = asyncio.create_task(self._beat())
         return self
 
+    async def _beat(self) -> None:
+        """What a console does to keep ranks alive, for runs longer than a lease."""
+        while True:
+            await asyncio.sleep(BEAT)
+            for rank in self.ranks:
+                assert rank.process.stdin is not None
+                rank.process.stdin.write(b"\n")
+
     async def __aexit__(self, *_: object) -> None:
+        if self._beats is not None:
+            self._beats.cancel()
         await asyncio.gather(*(rank.end() for rank in self.ranks))
 
     async def listen(self) -> None:
