@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import ClassVar, cast
 
@@ -10,6 +12,7 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.driver import Driver
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
@@ -19,9 +22,11 @@ from core.folders import config_folder
 from core.intents import Intents, Playback
 from tui import keymap, keysfile, themes
 from tui.actions import Action, Group, gather
+from tui.capable import plain
 from tui.commandline import Command, find
 from tui.commands import ClusterCommands
 from tui.desk import Desk
+from tui.plain import Ascii
 from tui.screens.commandline import CommandLine
 from tui.screens.console import ConsoleScreen
 from tui.screens.help import HelpScreen
@@ -53,6 +58,8 @@ class ConsoleApp(App[None]):
         playback: Playback | None = None,
         title: str = "exo-tui",
     ) -> None:
+        encoding = sys.__stderr__.encoding if sys.__stderr__ is not None else None
+        self._plain = [Ascii()] if plain(os.environ, encoding) else []
         super().__init__()
         self.title = title
         self.animation_level = "none"
@@ -76,6 +83,10 @@ class ConsoleApp(App[None]):
         ansi = ("blue", "yellow", "green", "magenta", "cyan", "red", "white", "gray")
         needed = {"muted": "gray", "ansi-background": "ansi_black", "ansi-foreground": "ansi_white"}
         return needed | {f"series-{i}": colour for i, colour in enumerate(ansi, 1)}
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own, and ours where the terminal shows ASCII only."""
+        return [*super().get_line_filters(), *self._plain]
 
     def get_default_screen(self) -> Screen[None]:
         """There is one main screen."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from argparse import Namespace
 from typing import Any
 
 from core.bus import Bus
 from core.intents import Intents
+from tui.capable import refusal
 from tui.cli import DONE, Failure, UsageError
 
 
 def _needs_terminal() -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual draws on stderr.
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise UsageError("the console needs a terminal; `exo-tui devices` and `exo-tui run` do not")
+    if reason := refusal(os.environ):
+        raise UsageError(reason)
 
 
 def console(args: Namespace) -> int:
