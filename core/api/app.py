@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from core import events as ev
-from core.api import body, schema
+from core.api import anthropic, body, schema
 from core.api.answers import Answers, Engine
 from core.api.door import Door
 from core.api.errors import ApiError, json_response, refuse
@@ -45,6 +45,7 @@ class Api:
             routes=[
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
                 Route("/v1/completions", self._complete, methods=["POST"]),
+                Route("/v1/messages", self._message, methods=["POST"]),
                 Route("/v1/models", self._models),
                 Route("/v1/models/{name:path}", self._named),
                 Route("/health", self._health),
@@ -63,6 +64,15 @@ class Api:
         asked = schema.decode(await body.read(request), schema.TextAsked)
         form = TextForm(self._known(asked.model))
         return Reply(self.answers, asked.prompt, asked.sampling, form, stream=asked.stream, usage=asked.usage)
+
+    async def _message(self, request: Request) -> Reply | Response:
+        try:
+            asked = schema.decode(await body.read(request), anthropic.MessagesAsked)
+            form = anthropic.MessageForm(self._known(asked.model))
+            prompt = asked.prompt
+        except ApiError as error:
+            return error.shaped(anthropic.failure(error))
+        return Reply(self.answers, prompt, asked.sampling, form, stream=asked.stream, usage=True)
 
     def _known(self, name: str) -> str:
         """The model's name, when it is the one that is meant. Raises ApiError."""

@@ -39,8 +39,9 @@ class Door:
         if scope["path"] in OPEN:
             return None
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        known = secrets.compare_digest(given.strip().encode(), self._token)
-        if scheme.lower() == "bearer" and known:
+        if scheme.lower() != "bearer":
+            given = headers.get("x-api-key", "")  # Anthropic's clients
+        if secrets.compare_digest(given.strip().encode(), self._token):
             return None
         return ApiError(401, "the token is missing or wrong", code="invalid_api_key")
 

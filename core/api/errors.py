@@ -38,12 +38,16 @@ class ApiError(Exception):
     @property
     def response(self) -> Response:
         """The whole response."""
+        return self.shaped(self.document)
+
+    def shaped(self, document: object) -> Response:
+        """The same with another document of it."""
         headers: dict[str, str] = {}
         if self.status in (429, 503):
             headers["Retry-After"] = str(RETRY_S)
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        return json_response(self.document, self.status, headers)
+        return json_response(document, self.status, headers)
 
 
 def json_response(document: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

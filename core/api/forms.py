@@ -7,13 +7,27 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from core import events as ev
+from core.api.errors import ApiError
 
 Document = dict[str, Any]
 
 
 class Form(Protocol):
     """One answer's documents."""
+
+    ending: bytes
+    """What ends a stream after its last document."""
+
+    def framed(self, document: Document) -> bytes:
+        """A document as a server-sent event."""
+        ...
+
+    def failed(self, error: ApiError) -> Document:
+        """The document of an error."""
+        ...
 
     def opening(self) -> list[Document]:
         """What a stream begins with."""
@@ -23,17 +37,29 @@ class Form(Protocol):
         """A stream's documents for what has come; none when there is nothing in it for a client."""
         ...
 
-    def closing(self, done: ev.RequestDone) -> Document:
-        """A stream's document that says why it ends."""
+    def closing(self, done: ev.RequestDone) -> list[Document]:
+        """A stream's documents that say why it ends."""
         ...
 
-    def cost(self, done: ev.RequestDone) -> Document:
-        """A stream's last document, where it is wanted: what the answer has cost."""
+    def cost(self, done: ev.RequestDone) -> list[Document]:
+        """A stream's last documents, where they are wanted: what the answer has cost."""
         ...
 
     def whole(self, pieces: Sequence[ev.TokensStreamed], done: ev.RequestDone) -> Document:
         """The answer in one document."""
         ...
+
+
+class OpenAI:
+    """How OpenAI's streams are framed."""
+
+    ending = b"data: [DONE]\n\n"
+
+    def framed(self, document: Document) -> bytes:
+        return b"data: " + msgspec.json.encode(document) + b"\n\n"
+
+    def failed(self, error: ApiError) -> Document:
+        return error.document
 
 
 class Paper:
@@ -61,7 +87,7 @@ def usage(done: ev.RequestDone) -> Document:
     }
 
 
-class ChatForm:
+class ChatForm(OpenAI):
     """chat.completion."""
 
     def __init__(self, model: str) -> None:
@@ -77,7 +103,7 @@ class ChatForm:
 
     def piece(self, event: ev.TokensStreamed) -> list[Document]:
         delta: Document = {}
-        text = _text(event)
+        text = text_of(event)
         if text or event.logprobs is not None:
             delta["content"] = text
         if event.thought:
@@ -88,14 +114,14 @@ class ChatForm:
         logprobs = None if event.logprobs is None else {"content": [_chat_logprob(event.logprobs)]}
         return [self._chunk(delta, logprobs)] if delta else []
 
-    def closing(self, done: ev.RequestDone) -> Document:
-        return self._chunk({}, finish=self._finish(done))
+    def closing(self, done: ev.RequestDone) -> list[Document]:
+        return [self._chunk({}, finish=self._finish(done))]
 
-    def cost(self, done: ev.RequestDone) -> Document:
-        return self._paper.sheet("chat.completion.chunk", [], usage=usage(done))
+    def cost(self, done: ev.RequestDone) -> list[Document]:
+        return [self._paper.sheet("chat.completion.chunk", [], usage=usage(done))]
 
     def whole(self, pieces: Sequence[ev.TokensStreamed], done: ev.RequestDone) -> Document:
-        text, thought = "".join(map(_text, pieces)), "".join(one.thought for one in pieces)
+        text, thought = "".join(map(text_of, pieces)), "".join(one.thought for one in pieces)
         calls = [call for one in pieces for _, call in self._called(one.calls)]
         message: Document = {"role": "assistant", "content": text if text or not calls else None}
         if thought:
@@ -130,7 +156,7 @@ class ChatForm:
         return "tool_calls" if self._calls and done.why == "stop" else done.why
 
 
-class TextForm:
+class TextForm(OpenAI):
     """text_completion."""
 
     def __init__(self, model: str) -> None:
@@ -145,19 +171,19 @@ class TextForm:
 
     def piece(self, event: ev.TokensStreamed) -> list[Document]:
         logprobs = self._logprobs([event])
-        text = _text(event)
+        text = text_of(event)
         if not text and logprobs is None:
             return []
         return [self._paper.sheet("text_completion", self._choice(text, logprobs))]
 
-    def closing(self, done: ev.RequestDone) -> Document:
-        return self._paper.sheet("text_completion", self._choice("", finish=done.why))
+    def closing(self, done: ev.RequestDone) -> list[Document]:
+        return [self._paper.sheet("text_completion", self._choice("", finish=done.why))]
 
-    def cost(self, done: ev.RequestDone) -> Document:
-        return self._paper.sheet("text_completion", [], usage=usage(done))
+    def cost(self, done: ev.RequestDone) -> list[Document]:
+        return [self._paper.sheet("text_completion", [], usage=usage(done))]
 
     def whole(self, pieces: Sequence[ev.TokensStreamed], done: ev.RequestDone) -> Document:
-        choices = self._choice("".join(map(_text, pieces)), self._logprobs(pieces), done.why)
+        choices = self._choice("".join(map(text_of, pieces)), self._logprobs(pieces), done.why)
         return self._paper.sheet("text_completion", choices, usage=usage(done))
 
     def _logprobs(self, pieces: Sequence[ev.TokensStreamed]) -> Document | None:
@@ -179,7 +205,8 @@ class TextForm:
         return told if told["tokens"] else None
 
 
-def _text(event: ev.TokensStreamed) -> str:
+def text_of(event: ev.TokensStreamed) -> str:
+    """What the model said, as it said it."""
     return event.raw or event.text
 
 

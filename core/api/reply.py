@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
 from starlette.types import Receive, Scope, Send
 
 from core.api.answers import Answer, Answers
@@ -26,7 +25,8 @@ class Reply:
         try:
             opened = self._answers.open(self._prompt, self._sampling)
         except NotTaken as error:
-            await ApiError.of(error).response(scope, receive, send)
+            refused = ApiError.of(error)
+            await refused.shaped(self._form.failed(refused))(scope, receive, send)
             return
         with opened as answer:
             telling = self._tell(answer, scope, receive, send)
@@ -49,7 +49,8 @@ class Reply:
         pieces = [piece async for piece in answer.pieces()]
         assert answer.done is not None
         if answer.failure:
-            response = self._failed(answer).response
+            failure = self._failed(answer)
+            response = failure.shaped(self._form.failed(failure))
         else:
             response = json_response(self._form.whole(pieces, answer.done))
         await response(scope, receive, send)
@@ -58,17 +59,22 @@ class Reply:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         form = self._form
-        await _send(send, form.opening())
+        await self._send(send, form.opening())
         async for piece in answer.pieces():
-            await _send(send, form.piece(piece))
+            await self._send(send, form.piece(piece))
         assert answer.done is not None
         if answer.failure:
-            await _send(send, [self._failed(answer).document])
+            await self._send(send, [form.failed(self._failed(answer))])
         else:
-            await _send(send, [form.closing(answer.done)])
+            await self._send(send, form.closing(answer.done))
             if self._usage:
-                await _send(send, [form.cost(answer.done)])
-        await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
+                await self._send(send, form.cost(answer.done))
+        await send({"type": "http.response.body", "body": form.ending})
+
+    async def _send(self, send: Send, documents: list[Document]) -> None:
+        body = b"".join(map(self._form.framed, documents))
+        if body:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
 
     def _failed(self, answer: Answer) -> ApiError:
         # While the run goes on, it is the request that could not be answered.
@@ -76,12 +82,6 @@ class Reply:
             return ApiError(503, answer.failure, code="not_running")
         assert answer.done is not None
         return ApiError(400 if answer.done.why == "error" else 503, answer.failure)
-
-
-async def _send(send: Send, documents: list[Document]) -> None:
-    body = b"".join(b"data: " + msgspec.json.encode(one) + b"\n\n" for one in documents)
-    if body:
-        await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def _left(receive: Receive) -> None:

@@ -227,7 +227,7 @@ class TextAsked(Asked, frozen=True, kw_only=True):
 
 
 T = TypeVar("T")
-A = TypeVar("A", bound=Asked)
+A = TypeVar("A", bound=msgspec.Struct)
 
 
 def _or(value: T | None, default: T) -> T:
