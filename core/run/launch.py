@@ -161,7 +161,9 @@ class Run:
             rank.turn()
         if self.plan.backend in RDMA:
             try:
-                await self._reach(lambda rank: rank.phase not in ("environment", "hello", "connect"))
+                await self._reach(
+                    lambda rank: rank.phase not in ("environment", "hello", "connect"), last=False
+                )
             except LaunchError as error:
                 raise NotConnected(str(error)) from None
         await self._reach(lambda rank: rank.phase == "ready")
@@ -228,12 +230,15 @@ class Run:
         )  # fmt: skip
         return LaunchError(text)
 
-    async def _reach(self, reached: Callable[[Rank], bool]) -> None:
-        """Wait until every rank has `reached` the next point; raise LaunchError naming the culprit if not."""
+    async def _reach(self, reached: Callable[[Rank], bool], *, last: bool = True) -> None:
+        """Wait until every rank has `reached` the next point; raise LaunchError naming the culprit if not.
+
+        `last`: nothing else will be tried, so the culprit is published.
+        """
         while not all(reached(rank) for rank in self.ranks):
             if self._stopping:
                 raise LaunchError("it was stopped")
-            if blamed := self._blame():
+            if blamed := self._blame(last=last):
                 raise LaunchError(blamed)
             await asyncio.sleep(LOOK)
 
@@ -245,8 +250,9 @@ class Run:
                 return
             await asyncio.sleep(LOOK)
 
-    def _blame(self) -> str:
-        """Why the run does not get on, published with its culprit; "" while it does."""
+    def _blame(self, *, last: bool = True) -> str:
+        """Why the run does not get on, published with its culprit if that is the `last` word; "" while it
+        does."""
         now = time.monotonic()
         if (late := now - self._looked - LOOK) > STALLED_S:
             for rank in self.ranks:
@@ -256,7 +262,8 @@ class Run:
         found = verdict([rank.facts(*(work or Work("idle"))) for rank in self.ranks], self._limits)
         if found is None or self._stopping:
             return ""
-        self._publish(ev.RunBlamed(t=time.time(), run=self.id, **asdict(found)))
+        if last:
+            self._publish(ev.RunBlamed(t=time.time(), run=self.id, **asdict(found)))
         return found.text
 
     def _hear(self, event: ev.AnyEvent) -> None:
