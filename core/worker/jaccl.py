@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .wire import Lost
-
 if TYPE_CHECKING:
     import mlx.core as mx
 
@@ -18,11 +16,8 @@ def environment(rank: int, coordinator: str, ring: bool) -> dict[str, str]:
 
 
 def meet(rank: int, coordinator: tuple[str, int], devices: list[Any], ring: bool) -> mx.distributed.Group:
-    """Blocks until all stand. `devices`: by rank, the RDMA devices towards each. Raises Lost."""
+    """Blocks until all stand. `devices`: by rank, the RDMA devices towards each. Raises RuntimeError."""
     from .ring import init
 
     address, port = coordinator
-    try:
-        return init("jaccl", {"MLX_IBV_DEVICES": devices}, environment(rank, f"{address}:{port}", ring))
-    except RuntimeError as error:
-        raise Lost(0, "left", f"jaccl: {error}") from error
+    return init("jaccl", {"MLX_IBV_DEVICES": devices}, environment(rank, f"{address}:{port}", ring))
