@@ -13,6 +13,7 @@ from core.api import body
 from core.cluster import QUEUE
 from tests.api.served import ENDLESS, GREEDY, Served, cancelled
 from tests.e2e.until import LIMIT_S, soon
+from tests.tiny_models import build
 
 CHAT = "/v1/chat/completions"
 SAY = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -201,3 +202,21 @@ def test_an_address_that_is_none(command, tiny) -> None:
     done = command.run("serve", tiny, "--host", "no.such.host.invalid", "--port", 0)
     assert done.code == 1
     assert "no.such.host.invalid" in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "split", "word"),
+    [
+        ("llama", {"intermediate_size": 200}, "2,4", "in the files, the model wants"),
+        ("gemma4", {}, "3,3", "share keys and values and must stay together"),
+    ],
+    ids=["tensors and config differ", "a family that cannot be staged"],
+)
+def test_a_model_that_cannot_be_served(family, change, split, word, command, tmp_path) -> None:
+    model = build(family, tmp_path / "model")
+    config = msgspec.json.decode((model / "config.json").read_bytes())
+    (model / "config.json").write_bytes(msgspec.json.encode(config | change))
+    done = command.run("serve", model, "--port", 0, "--demo-devices", 2, "--split", split)
+    assert (done.code, done.out) == (1, "")
+    assert word in done.err.splitlines()[-1]
+    command.leaves_nothing()
