@@ -49,7 +49,13 @@ class Planner:
         if isinstance(event, ev.DeviceFacts) and (known := self._tunings.get(event.device)):
             self._bus.publish(ev.DeviceTuned(t=event.t, device=event.device, tuning=known))
         telling = (
-            ev.ModelChosen | ev.DeviceSeen | ev.DeviceSample | ev.LinkMeasured | ev.LinkFailed | ev.RunStopped
+            ev.ModelChosen
+            | ev.DeviceSeen
+            | ev.DeviceSample
+            | ev.LinkMeasured
+            | ev.LinkFailed
+            | ev.CablesSeen
+            | ev.RunStopped
         )
         if isinstance(event, telling) and self._stale() and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._follow())

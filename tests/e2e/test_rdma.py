@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
-from core import events as ev
 from core.wiring import Cable, End
 from tests.e2e.conftest import COUNT, PROMPT
 from tests.e2e.rehearsed import rehearsed
@@ -14,9 +10,9 @@ A, B = (End(device=name, port="1", interface="en2", rdma="ready") for name in ("
 READY = Cable(id="x", a=A, b=B, mutual=True, gbps=80.0)
 
 
-async def test_a_run_that_rdma_does_not_carry_goes_on_without(tiny, alone, tmp_path: Path) -> None:
+async def test_a_run_that_rdma_does_not_carry_goes_on_without(tiny, alone, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("core.cabling.cables", lambda *_: (READY,))
     async with rehearsed(tiny("llama"), 2, tmp_path, split=(2, 4), max_tokens=COUNT) as live:
-        live.bus.publish(ev.CablesSeen(t=time.time(), cables=(READY,)))
         state = await live.until(lambda state: state.plan.backend == "jaccl", "a plan over RDMA")
         assert any("cables that are ready join every pair" in why for why in state.plan.why)
         answer = await live.answered(await live.asked(PROMPT))
