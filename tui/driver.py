@@ -13,7 +13,7 @@ _STRANGE = re.compile(
 )
 # What the driver and the app say by themselves comes alone: modes, a text copied, the shape of the pointer.
 _OWN = re.compile(
-    "(?:\x1b\\[[?<>=]?[0-9;]*\\$?[a-zA-Z])+|\x1b\\]52;c;[A-Za-z0-9+/=]*\x07|\x1b\\]22;[a-z-]*\x07"
+    "(?:\x1b\\[[?<>=][0-9;]*\\$?[a-zA-Z])+|\x1b\\]52;c;[A-Za-z0-9+/=]*\x07|\x1b\\]22;[a-z-]*\x07"
 )
 
 
