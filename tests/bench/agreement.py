@@ -101,7 +101,8 @@ def clients(model: Path, folder: Path) -> Iterator[bool]:
     for i, (name, answers) in enumerate(seen.items()):
         own = trials[i * (TIMES + 1) + 1 : (i + 1) * (TIMES + 1)]
         ttft = statistics.median(times[0] for times in answers)
-        rate = statistics.median((len(times) - 1) / (times[-1] - times[0]) for times in answers)
+        # Not every token ends a character: a piece of text may be of several.
+        rate = statistics.median((TOKENS - 1) / (times[-1] - times[0]) for times in answers)
         yield told(f"{name}: TTFT, s", ttft, _median(TTFT, own))
         yield told(f"{name}: decode, tok/s", rate, _median(DECODE, own))
 
