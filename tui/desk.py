@@ -7,6 +7,8 @@ from core.intents import Intents, Playback, why_not_ask, why_not_bench, why_not_
 from core.state import ClusterState
 from tui.table import Table
 
+NO_MODEL = "no model is chosen; M shows those on this computer"
+
 
 class Desk:
     """The console's side of a cluster, live or replayed."""
@@ -37,6 +39,8 @@ class Desk:
         if self.intents is None:
             return "still starting"
         state = self.state
+        if action in ("launch", "ask") and state.model is None:
+            return NO_MODEL
         match action:
             case "launch":
                 return why_not_launch(state)

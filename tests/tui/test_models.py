@@ -48,7 +48,7 @@ async def test_each_model_says_where_it_fits_and_where_it_lies(console: Open) ->
             assert "88 MiB" in desk.text and "80.0 GiB" in desk.text
             assert "12.3 tok/s predicted" in desk.text
             await desk.press("j")
-            assert "not on demo-b: copy it there under the same path" in desk.text
+            assert "not on demo-b: a launch first copies" in desk.text
             assert "demo-c did not say" in desk.text
             await desk.press("j")
             assert "needs about 90.0 GiB" in desk.text

@@ -76,7 +76,7 @@ def about(model: Model, fit: Fit | None, presence: Presence | None) -> list[tupl
     absent = [name for name, there in (presence or {}).items() if there is False]
     unsure = [name for name, there in (presence or {}).items() if there is None]
     if absent:
-        text = f"▲ not on {', '.join(absent)}: copy it there under the same path to use them"
+        text = f"▲ not on {', '.join(absent)}: a launch first copies what their layers need"
         lines.append((text, "$text-warning"))
     if unsure:
         lines.append((f"{', '.join(unsure)} did not say whether it is there", "$text-warning"))

@@ -80,6 +80,9 @@ def device_rows(
     rows = [line(("Devices", "bold $text-accent"), (count, "$muted"), width=width)]
     if not state.devices:
         rows.append(line(("  none yet — add a peer below, or wait for discovery", "$muted"), width=width))
+    if len(state.devices) == 1 and not new_peers(state):
+        alone = "  only one — others appear below once they announce SSH; or name them in config.toml"
+        rows.append(line((alone, "$muted"), width=width))
     cells = [_device(d, state.now, d.id == chosen) for d in devices]
     for device, row in zip(
         devices, table(cells, width, flex=3, right=(6, 9), drop=(4, 8, 7, 5, 3)), strict=True

@@ -35,7 +35,8 @@ def plan_rows(state: ClusterState, width: int) -> list[Content]:
     plan = run.plan if run else state.plan
     if plan is None:
         model = state.model.name if state.model else "no model chosen"
-        why = state.plan_failure or "waiting for devices to be ready"
+        waiting = "waiting for devices to be ready" if state.model else "M shows the models on this computer"
+        why = state.plan_failure or waiting
         tone = "$text-error" if state.plan_failure else "$muted"
         mark = "✖ no plan: " if state.plan_failure else "no plan yet: "
         head = line(("Plan", "bold $text-accent"), (f"  {model}", "$muted"), width=width)
