@@ -30,6 +30,10 @@ class Chatting(Screen[None]):
     _code: tuple[str, int] = ("", 0)
     """The answer that code was copied from last, and how many of its blocks so far."""
 
+    def action_pane(self, name: str) -> None:
+        """Bring a pane to the front."""
+        raise NotImplementedError
+
     def say_not(self, action: str, reason: str) -> None:
         """Tell why something cannot be done now."""
         raise NotImplementedError
@@ -110,7 +114,12 @@ class Chatting(Screen[None]):
         """Show the list of conversations."""
         if self._may("conversations") and self.desk.intents is not None:
             current = self.desk.state.conversation
-            app_of(self).push_screen(ConversationsScreen(self.desk.intents.conversations, current))
+
+            def left(changed: bool | None) -> None:
+                if changed:
+                    self.action_pane("chat")
+
+            app_of(self).push_screen(ConversationsScreen(self.desk.intents.conversations, current), left)
 
     def action_manner(self) -> None:
         """Show how this conversation is held, to be changed."""

@@ -39,8 +39,11 @@ def found(summaries: list[Summary], wanted: str) -> list[Summary]:
     return [one for one in summaries if all(word in one.words for word in words)]
 
 
-class ConversationsScreen(ModalScreen[None]):
-    """What is done here is done at once; the list is read again each time it is opened."""
+class ConversationsScreen(ModalScreen[bool]):
+    """What is done here is done at once; the list is read again each time it is opened.
+
+    True when another conversation is to be shown.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.CONVERSATIONS)
 
@@ -105,7 +108,7 @@ class ConversationsScreen(ModalScreen[None]):
     def on_picklist_picked(self, message: Picklist.Picked) -> None:
         """Open it."""
         self._conversations.open(message.key)
-        self.dismiss(None)
+        self.dismiss(True)
 
     def action_search(self) -> None:
         """Type what to look for."""
@@ -117,13 +120,13 @@ class ConversationsScreen(ModalScreen[None]):
         if search.value:
             search.value = ""
         elif not search.has_focus:
-            self.dismiss(None)
+            self.dismiss(False)
         self.query_one(Picklist).focus()
 
     def action_new(self) -> None:
         """An empty one."""
         self._conversations.new()
-        self.dismiss(None)
+        self.dismiss(True)
 
     def _chosen(self) -> Summary | None:
         key = self.query_one(Picklist).chosen

@@ -81,7 +81,7 @@ def device_rows(
     if not state.devices:
         rows.append(line(("  none yet — add a peer below, or wait for discovery", "$muted"), width=width))
     if len(state.devices) == 1 and not new_peers(state):
-        alone = "  only one — others appear below once they announce SSH; or name them in config.toml"
+        alone = "  only one — others appear below by themselves, or name them in config.toml"
         rows.append(line((alone, "$muted"), width=width))
     cells = [_device(d, state.now, d.id == chosen) for d in devices]
     for device, row in zip(
