@@ -44,6 +44,13 @@ def setns(fd: int, kinds: int) -> None:
         raise OSError(error, f"setns: {os.strerror(error)}")
 
 
+def unshare(kinds: int) -> None:
+    """Move the calling thread into new namespaces."""
+    if _libc.unshare(kinds):
+        error = ctypes.get_errno()
+        raise OSError(error, f"unshare: {os.strerror(error)}")
+
+
 def sshd_path() -> str | None:
     """Where sshd is; /usr/sbin need not be on the PATH."""
     return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
