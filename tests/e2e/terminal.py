@@ -93,8 +93,13 @@ class Terminal:
             self.release(end)
 
     def click(self, word: str) -> None:
-        """Click on a word, the lowest one of it that is shown."""
-        rows = self.sees(word).splitlines()
+        """Click on a word, the lowest one of it that is shown, once the screen stands still: a footer that is
+        being made anew takes no clicks."""
+        before = ""
+        while before != (text := self.sees(word)):
+            before = text
+            time.sleep(2 * POLL_S)
+        rows = text.splitlines()
         y, row = max((y, row) for y, row in enumerate(rows) if word in row)
         at = row.rindex(word), y
         self._report(0, at)
