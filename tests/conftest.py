@@ -1,4 +1,4 @@
-"""The suite runs in two processes at a time, each on a network of its own: their multicast would meet else."""
+"""The suite runs in two processes at a time, each on a network of its own, where their multicast stays."""
 
 from __future__ import annotations
 
