@@ -20,7 +20,7 @@ from core.session.replay import Player
 from tui.app import ConsoleApp
 from tui.screens.console import ConsoleScreen
 from tui.widgets import plot
-from tui.widgets.topbar import TopBar
+from tui.widgets.log import LogRows
 
 STEP_S = 0.5
 """From one picture to the next: the console itself paints no faster, but for the chat."""
@@ -59,7 +59,7 @@ class _Film:
         driver, screen = app._driver, app.screen  # pyright: ignore[reportPrivateUsage]
         assert isinstance(driver, _Terminal) and isinstance(screen, ConsoleScreen)
         await asyncio.to_thread(plot.load)
-        while not screen.query(TopBar):  # composed once the terminal has said how large it is
+        while not screen.query(LogRows):  # composed last, once the terminal has said how large it is
             await pilot.pause(0.02)
         for i in range(math.floor(player.duration / STEP_S) + 2):
             moment = min(i * STEP_S, player.duration)

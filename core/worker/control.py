@@ -148,16 +148,20 @@ class Channel:
             self.emit("error", phase=self.phase_name, text=f"not an operation: {line[:80]!r} ({error!r})")
             os._exit(1)
 
+    def beat(self) -> None:
+        """Report state and memory (bytes) now."""
+        self.emit(
+            "beat",
+            state=self._state,
+            age=round(time.monotonic() - self._since, 3),
+            step=self.step,
+            active=mx.get_active_memory(),
+            peak=mx.get_peak_memory(),
+            cache=mx.get_cache_memory(),
+            **self.measured(),
+        )
+
     def _beat(self) -> None:
         while True:
-            self.emit(
-                "beat",
-                state=self._state,
-                age=round(time.monotonic() - self._since, 3),
-                step=self.step,
-                active=mx.get_active_memory(),
-                peak=mx.get_peak_memory(),
-                cache=mx.get_cache_memory(),
-                **self.measured(),
-            )
+            self.beat()
             time.sleep(self.every)

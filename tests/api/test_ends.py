@@ -43,6 +43,7 @@ async def test_the_chat_and_the_api_do_not_get_in_each_others_way(tiny: Path, tm
 
 
 def test_a_run_that_dies_is_told_to_its_clients_and_ends_the_server(command, tiny: Path) -> None:
+    command.configure('[recover]\npolicy = "off"\n')
     with serving(command, tiny, "--demo-devices", 2, "--split", "2,4") as served:
         stream = _stream(served)
         command.alive(WORKER)[0].kill()

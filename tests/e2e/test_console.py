@@ -14,7 +14,7 @@ from tests.e2e.until import soon
 WIDE = (180, 54)
 QUESTION = "What is the capital of France?"
 
-LEGENDS = ("Memory GiB", "Tokens/s", "Prompt tokens/s")
+LEGENDS = ("Memory GiB", "Link p50", "Tokens/s")
 """Of the charts in the left column."""
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))

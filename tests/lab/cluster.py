@@ -29,11 +29,20 @@ def device(host: Host, **more: object) -> dict[str, object]:
     return {**entry, "python": sys.executable, **more}
 
 
+NO_RECOVERY = '[recover]\npolicy = "off"\n'
+
+
 class Setup:
     """A settings folder of its own: these devices, and the host keys of `pinned`."""
 
     def __init__(
-        self, lab: Lab, name: str, devices: Sequence[Mapping[str, object]], pinned: Sequence[str]
+        self,
+        lab: Lab,
+        name: str,
+        devices: Sequence[Mapping[str, object]],
+        pinned: Sequence[str],
+        *,
+        recovers: bool = True,
     ) -> None:
         self.lab = lab
         self.folder = lab.dir / f"console-{name}"
@@ -42,7 +51,7 @@ class Setup:
             "[[device]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in entry.items())
             for entry in devices
         ]
-        (self.folder / "config.toml").write_text("\n".join(tables))
+        (self.folder / "config.toml").write_text("\n".join([*tables, "" if recovers else NO_RECOVERY]))
         self.known_hosts = self.folder / "known_hosts"
         self.known_hosts.write_text("".join(lab[host].known_hosts_line() for host in pinned))
 

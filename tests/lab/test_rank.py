@@ -67,8 +67,8 @@ def alone(model: Path) -> list[int]:
     return ids
 
 
-def _setup(lab: Lab, name: str, *hosts: str) -> Setup:
-    return Setup(lab, name, [device(lab[host]) for host in hosts], pinned=hosts)
+def _setup(lab: Lab, name: str, *hosts: str, recovers: bool = True) -> Setup:
+    return Setup(lab, name, [device(lab[host]) for host in hosts], pinned=hosts, recovers=recovers)
 
 
 def _wanted(on: list[str], split: list[int], tokens: int) -> list[str]:
@@ -138,7 +138,7 @@ def test_no_worker_outlives_the_console(way: signal.Signals, lab: Lab, placed: C
 def test_a_cable_unplugged_in_mid_answer_fails_the_run_and_names_the_device(
     fresh_lab: Lab, placed: Callable[[Lab], Path]
 ) -> None:
-    setup = _setup(fresh_lab, "unplugged", "h1", "h2")
+    setup = _setup(fresh_lab, "unplugged", "h1", "h2", recovers=False)
     command = setup.start("run", placed(fresh_lab), *_wanted(["h1", "h2"], [3, 3], LONG))
     command.first_output()
     fresh_lab.unplug("h2")

@@ -16,6 +16,7 @@ from tests.tui.scenes import FakeIntents, fold
 from tui.app import ConsoleApp
 from tui.screens.console import ConsoleScreen
 
+LOOKS = 100
 NARROW, WIDE = (80, 24), (200, 60)
 
 
@@ -36,6 +37,14 @@ class Desk:
                 await screen.paint()
                 screen.paint_plots()
         await self.pilot.pause()
+
+    async def sees(self, text: str) -> None:
+        """Wait, for so many looks, until the screen shows `text`: a dialog is there a little after its cause."""
+        for _ in range(LOOKS):
+            if text in self.text:
+                return
+            await self.settle()
+        raise AssertionError(f"{text!r} is not in\n{self.text}")
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
