@@ -39,7 +39,7 @@ class Desk:
         await self.pilot.pause()
 
     async def sees(self, text: str) -> None:
-        """Wait, for so many looks, until the screen shows `text`: a dialog is there a little after its cause."""
+        """Look so many times whether the screen shows `text`: a dialog comes a little after its cause."""
         for _ in range(LOOKS):
             if text in self.text:
                 return
