@@ -161,9 +161,7 @@ class Run:
             rank.turn()
         if self.plan.backend in RDMA:
             try:
-                await self._reach(
-                    lambda rank: rank.phase not in ("environment", "hello", "connect"), last=False
-                )
+                await self._reach(lambda rank: rank.phase in ("load", "warmup", "ready"), last=False)
             except LaunchError as error:
                 raise NotConnected(str(error)) from None
         await self._reach(lambda rank: rank.phase == "ready")
