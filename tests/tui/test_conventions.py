@@ -41,7 +41,7 @@ def test_every_key_has_an_id_says_what_it_does_and_is_in_the_keymap() -> None:
     for kind in _classes():
         for binding in kind.__dict__.get("BINDINGS", ()):
             assert isinstance(binding, Binding), (kind, binding)
-            assert id(binding) in known, f"{kind.__name__}: {binding} belongs into tui/keymap.py"
+            assert id(binding) in known, f"{kind.__name__}: {binding} belongs into tui/keymap"
             assert binding.id and binding.description and binding.tooltip, binding
 
 
