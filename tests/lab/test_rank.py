@@ -144,7 +144,8 @@ def test_a_cable_unplugged_in_mid_answer_fails_the_run_and_names_the_device(
     fresh_lab.unplug("h2")
     begun = time.monotonic()
     assert command.end(timeout=SOON) == 1
-    assert "rank 1 on h2" in command.complaints  # its connection ends or its beats stay away: whichever is seen first
+    # Its connection ends or its beats stay away: whichever is seen first.
+    assert "rank 1 on h2" in command.complaints
     assert "h1" not in command.complaints
     for host in ("h1", "h2"):
         left = cleared(lambda host=host: workers(fresh_lab[host]), LEASE_OVER - (time.monotonic() - begun))
