@@ -6,6 +6,8 @@ import re
 
 from textual.drivers.linux_driver import LinuxDriver
 
+from tui.picture import Picture
+
 # A picture moves the cursor, colours text, and says where it begins and ends; nothing else is in it.
 _STRANGE = re.compile(
     "\x1b(?!\\[[0-9;]*[mHK]|\\[\\?(?:2026|25)[hl])"
@@ -25,8 +27,14 @@ def harmless(data: str) -> str:
 
 
 class GuardedDriver(LinuxDriver):
-    """Writes to the terminal what is harmless."""
+    """Writes to the terminal what is harmless, and of that what it does not show yet."""
+
+    def start_application_mode(self) -> None:
+        """Begin, also once more after a stop, with a terminal that may show anything."""
+        self._picture = Picture()
+        super().start_application_mode()
 
     def write(self, data: str) -> None:
         """Write a picture, or an order of the driver's own."""
-        super().write(harmless(data))
+        if told := self._picture.told(harmless(data), self._get_terminal_size()):
+            super().write(told)

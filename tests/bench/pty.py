@@ -12,11 +12,12 @@ import struct
 import termios
 import threading
 import time
+from codecs import getincrementaldecoder
 from collections.abc import Mapping, Sequence
 
 import psutil
 
-_ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78]|\][^\x07]*\x07)")
+from tests.glass import Glass
 
 
 class Pty:
@@ -34,7 +35,10 @@ class Pty:
             )
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self.process = psutil.Process(self._pid)
-        self._came: list[tuple[float, bytes]] = []
+        self._glass = Glass(*size)
+        self._decode = getincrementaldecoder("utf-8")(errors="replace").decode
+        self._came = 0.0
+        self._written = 0
         self._more = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -51,35 +55,32 @@ class Pty:
             if b"\x1b[?2026$p" in data:  # may the picture be written in one piece? as most terminals say: yes
                 os.write(self._fd, b"\x1b[?2026;2$y")
             with self._more:
-                self._came.append((now, data))
+                self._came = now
+                self._written += len(data)
+                self._glass.feed(self._decode(data))
                 self._more.notify_all()
 
     @property
     def written(self) -> int:
         """Bytes so far."""
-        with self._more:
-            return sum(len(data) for _, data in self._came)
+        return self._written
 
     def press(self, keys: str) -> float:
         """Type; returns when."""
-        with self._more:
-            self._came.clear()
         now = time.perf_counter()
         os.write(self._fd, keys.encode())
         return now
 
     def sees(self, pattern: str, limit: float = 30.0) -> float:
-        """When what came since the last key matched `pattern`, escapes left out. Raises TimeoutError."""
+        """When what made the terminal show `pattern` came. Raises TimeoutError."""
         wanted = re.compile(pattern)
         end = time.perf_counter() + limit
         with self._more:
-            while True:
-                text = _ESCAPES.sub(b"", b"".join(data for _, data in self._came)).decode(errors="replace")
-                if wanted.search(text):
-                    return self._came[-1][0]
+            while not wanted.search(self._glass.text):
                 left = end - time.perf_counter()
                 if left <= 0 or not self._more.wait(left):
-                    raise TimeoutError(f"not seen: {pattern}\n{text[-2000:]}")
+                    raise TimeoutError(f"not seen: {pattern}\n{self._glass.text}")
+            return self._came
 
     def cpu(self) -> float:
         """Seconds of processor so far."""
