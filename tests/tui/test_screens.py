@@ -7,9 +7,11 @@ import math
 import pytest
 
 from core import events as ev
+from core.state import ClusterState, Link
 from tests.tui import scenes
 from tests.tui.conftest import NARROW, WIDE, Open
 from tui import themes
+from tui.widgets.links import link_rows
 
 T = scenes.T0 + 200
 
@@ -144,3 +146,19 @@ async def test_a_chart_of_many_says_how_many_it_leaves_out(console: Open) -> Non
         await desk.press("3", "enter")
         assert desk.text.count("━") == 8
         assert "+15" in desk.text
+
+
+def test_of_thousands_of_links_those_that_fail_are_shown_and_a_filter_finds_the_others() -> None:
+    names = [f"node-{i}" for i in range(20)]
+    links = {
+        f"{a}→{b}": Link(source=a, target=b, failure="no route" if (a, b) == ("node-19", "node-18") else "")
+        for a in names
+        for b in names
+        if a != b
+    }
+    state = ClusterState(links=links)
+    rows = [row.plain for row in link_rows(state, 100)]
+    assert "64 of 380" in rows[0] and len(rows) == 2 + 64
+    assert "node-19 → node-18" in rows[2] and "no route" in rows[2]
+    found = [row.plain for row in link_rows(state, 100, "node-17 node-16")]
+    assert [row.split("  ")[0] for row in found[2:]] == ["node-16 → node-17", "node-17 → node-16"]

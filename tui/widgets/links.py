@@ -14,6 +14,8 @@ from tui.widgets.rows import StateRows
 
 OLD = 15.0
 """Seconds after which a measurement's age is shown: three bursts missed."""
+MOST = 64
+"""Links in the table: those that fail, then the first ones. 64 devices have 4032, which nobody reads."""
 _HEAD = ("link", "kind", "address", "p50", "p99", "min", "loss", "")
 
 
@@ -24,20 +26,31 @@ def device_name(state: ClusterState, device: str) -> str:
 
 
 def link_rows(state: ClusterState, width: int, needle: str = "") -> list[Content]:
-    """A heading and a row for each link."""
-    rows = [line(("Links", "bold $text-accent"), ("  TCP round trip of 64 bytes", "$muted"), width=width)]
+    """A heading and a row for each link, as far as they can be read."""
+    links, told = _shown(state, needle)
+    rows = [line(("Links", "bold $text-accent"), (f"  {told}", "$muted"), width=width)]
     if not state.links:
         why = "measured once two devices are ready"
         return [*rows, line((f"  {why}", "$muted"), width=width)]
     cells: list[list[Cell]] = [[(text, "$muted") for text in _HEAD]]
-    cells += [
-        _link(state, link)
-        for link in state.links.values()
-        if matches(
-            needle, f"{device_name(state, link.source)} {device_name(state, link.target)} {link.failure}"
-        )
-    ]
+    cells += [_link(state, link) for link in links]
     return [*rows, *table(cells, width, flex=7, right=(3, 4, 5, 6), drop=(2, 5, 1, 6))]
+
+
+def _shown(state: ClusterState, needle: str) -> tuple[list[Link], str]:
+    """The links of the table, and what there is to say of them."""
+    links = list(state.links.values())
+    if needle:
+        links = [link for link in links if matches(needle, _told(state, link))]
+    if len(links) <= MOST:
+        return links, "TCP round trip of 64 bytes"
+    links.sort(key=lambda link: not link.failure)
+    return links[:MOST], f"{MOST} of {len(links)} · / finds others"
+
+
+def _told(state: ClusterState, link: Link) -> str:
+    """What a filter looks for in a link."""
+    return f"{device_name(state, link.source)} {device_name(state, link.target)} {link.failure}"
 
 
 def _link(state: ClusterState, link: Link) -> list[Cell]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from heapq import nlargest
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -32,13 +33,15 @@ _LEAST_HEIGHT = 6
 """Rows a chart needs to be of use."""
 
 
-def _largest(lines: Sequence[Line]) -> tuple[tuple[Line, ...], int]:
-    """The lines worth showing in the order they came, and how many are left out."""
-    if len(lines) <= MOST:
-        return tuple(lines), 0
-    by_value = sorted(lines, key=lambda li: (li.series.last or 0.0) * li.scale, reverse=True)
-    kept = {id(li) for li in by_value[:MOST]}
-    return tuple(li for li in lines if id(li) in kept), len(lines) - MOST
+T = TypeVar("T")
+
+
+def _largest(things: Sequence[T], value: Callable[[T], float | None]) -> tuple[list[T], int]:
+    """What is worth a line, in the order it came, and how many are left out."""
+    if len(things) <= MOST:
+        return list(things), 0
+    kept = {id(thing) for thing in nlargest(MOST, things, key=lambda thing: value(thing) or 0.0)}
+    return [thing for thing in things if id(thing) in kept], len(things) - MOST
 
 
 def _memory_line(device: Device) -> Line:
@@ -57,22 +60,21 @@ def device_memory(device: Device) -> ChartData:
 def memory(state: ClusterState) -> ChartData:
     """Memory in use on each device: GiB of the limit in the legend, the share of it in the picture."""
     lines = [_memory_line(device) for device in in_order(state)]
-    shown, more = _largest(lines)
+    shown, more = _largest(lines, lambda li: (li.series.last or 0.0) * li.scale)
     empty = "no device has sent a sample"
-    return ChartData("Memory GiB", shown, lambda v: f"{v:g}%", empty, SAMPLE_GAP, 100.0, more)
+    return ChartData("Memory GiB", tuple(shown), lambda v: f"{v:g}%", empty, SAMPLE_GAP, 100.0, more)
 
 
 def _round_trips(state: ClusterState, title: str, of: Callable[[Link], Series]) -> ChartData:
+    links, more = _largest(tuple(state.links.values()), lambda link: of(link).last)
     lines: list[Line] = []
-    for link in state.links.values():
+    for link in links:
         series = of(link)
         last = latency(series.last) if series.last is not None else "✖" if link.failure else "—"
         name = f"{device_name(state, link.source)}→{device_name(state, link.target)}"
         lines.append(Line(name, series, last))
-    shown, more = _largest(lines)
-    return ChartData(
-        title, shown, latency, "links are measured once two devices are ready", BURST_GAP, None, more
-    )
+    empty = "links are measured once two devices are ready"
+    return ChartData(title, tuple(lines), latency, empty, BURST_GAP, None, more)
 
 
 def median(state: ClusterState) -> ChartData:
@@ -112,9 +114,9 @@ def shares(state: ClusterState) -> ChartData:
         )
         for rank in (state.run.ranks if state.run else ())
     ]
-    shown, more = _largest(lines)
+    shown, more = _largest(lines, lambda li: li.series.last)
     empty = "known after the first answer of a run"
-    return ChartData("Compute/wait", shown, lambda v: f"{v:g}%", empty, high=100.0, more=more)
+    return ChartData("Compute/wait", tuple(shown), lambda v: f"{v:g}%", empty, high=100.0, more=more)
 
 
 CHARTS = {
