@@ -27,13 +27,8 @@ from tui.commandline import Command, find
 from tui.commands import ClusterCommands
 from tui.desk import Desk
 from tui.plain import Ascii
-from tui.screens.commandline import CommandLine
 from tui.screens.console import ConsoleScreen
-from tui.screens.help import HelpScreen
-from tui.screens.jump import JumpScreen
-from tui.screens.map import MapScreen
 from tui.screens.question import Question
-from tui.screens.themes import ThemeScreen
 
 Connect = Callable[[], Awaitable[Intents]]
 
@@ -132,6 +127,8 @@ class ConsoleApp(App[None]):
 
     def action_help(self) -> None:
         """Show the keys."""
+        from tui.screens.help import HelpScreen
+
         self.push_screen(HelpScreen(gather(self.screen, self.keys)))
 
     async def action_pane(self, name: str) -> None:
@@ -142,11 +139,15 @@ class ConsoleApp(App[None]):
 
     def action_map(self) -> None:
         """The cluster as a graph."""
+        from tui.screens.map import MapScreen
+
         if not isinstance(self.screen, MapScreen):
             self.push_screen(MapScreen(self.desk))
 
     def action_jump(self) -> None:
         """Letters on everything that can have the focus."""
+        from tui.screens.jump import JumpScreen
+
         targets = [widget for widget in self.screen.focus_chain if widget.region]
         self.push_screen(JumpScreen(targets), self._jumped)
 
@@ -156,6 +157,8 @@ class ConsoleApp(App[None]):
 
     def action_themes(self) -> None:
         """Choose a theme by looking at it."""
+        from tui.screens.themes import ThemeScreen
+
         self.push_screen(ThemeScreen(sorted(self.available_themes), self.theme), self._themed)
 
     def _themed(self, name: str | None) -> None:
@@ -190,6 +193,8 @@ class ConsoleApp(App[None]):
     @work(group="line", exclusive=True)
     async def action_command_line(self) -> None:
         """Type a command."""
+        from tui.screens.commandline import CommandLine
+
         commands = list(self.commands())
         typed = await self.push_screen_wait(CommandLine(commands))
         if not typed:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from core.bus import Bus
 from core.intents import Intents, Playback, why_not_ask, why_not_bench, why_not_launch
 from core.state import ClusterState
-from tui.table import Table
+
+if TYPE_CHECKING:
+    from tui.table import Table
 
 NO_MODEL = "no model is chosen; M shows those on this computer"
 
@@ -16,10 +21,15 @@ class Desk:
     def __init__(self, bus: Bus, playback: Playback | None) -> None:
         self.bus = bus
         self.playback = playback
-        self.table = Table()
-        """The plan being edited; what was undone on it outlives the board's screen."""
         self.intents: Intents | None = None
         """None until the live cluster is connected, and in a replay for good."""
+
+    @cached_property
+    def table(self) -> Table:
+        """The plan being edited; what was undone on it outlives the board's screen."""
+        from tui.table import Table
+
+        return Table()
 
     @property
     def state(self) -> ClusterState:

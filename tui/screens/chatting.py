@@ -9,8 +9,6 @@ from core.conversations.manner import Manner
 from core.state import ClusterState, Request
 from tui.desk import Desk
 from tui.host import app_of
-from tui.screens.conversations import ConversationsScreen
-from tui.screens.manner import MannerScreen
 from tui.screens.question import Question
 from tui.widgets.chatlog import ChatLog
 from tui.widgets.composer import Composer
@@ -112,6 +110,8 @@ class Chatting(Screen[None]):
 
     def action_conversations(self) -> None:
         """Show the list of conversations."""
+        from tui.screens.conversations import ConversationsScreen
+
         if self._may("conversations") and self.desk.intents is not None:
             current = self.desk.state.conversation
 
@@ -123,6 +123,8 @@ class Chatting(Screen[None]):
 
     def action_manner(self) -> None:
         """Show how this conversation is held, to be changed."""
+        from tui.screens.manner import MannerScreen
+
         if not self._may("manner") or self.desk.intents is None:
             return
         state, intents = self.desk.state, self.desk.intents

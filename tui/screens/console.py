@@ -18,17 +18,10 @@ from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
 from tui.notices import notices
-from tui.screens.bench import BenchScreen
-from tui.screens.board import BoardScreen
 from tui.screens.chatting import Chatting, prompts
-from tui.screens.device import DeviceScreen
-from tui.screens.doctor import DoctorScreen
-from tui.screens.models import ModelsScreen
-from tui.screens.plan import PlanScreen
-from tui.screens.plot import PlotScreen
 from tui.screens.question import Question
 from tui.screens.trust import TrustScreen
-from tui.widgets import plot
+from tui.widgets import markdown, plot
 from tui.widgets.chathead import ChatHead
 from tui.widgets.chatlog import ChatLog, ChatPane
 from tui.widgets.cluster import ClusterPane
@@ -95,8 +88,9 @@ class ConsoleScreen(Chatting):
         self.run_worker(self._plots(), group="plots")
 
     async def _plots(self) -> None:
-        """Plots begin once plotext is loaded, which is not the event loop's work."""
-        await asyncio.to_thread(plot.load)
+        """Loading what reads answers and what draws plots is not the event loop's work."""
+        for load in (markdown.load, plot.load):
+            await asyncio.to_thread(load)
         self.set_interval(PLOTS_EVERY / len(CHARTS), self.paint_plot)
 
     async def paint(self) -> None:
@@ -247,6 +241,8 @@ class ConsoleScreen(Chatting):
 
     def action_models(self) -> None:
         """Show the models there are."""
+        from tui.screens.models import ModelsScreen
+
         intents, reason = self.desk.intents, self.desk.why_not("models")
         if intents is None or reason:
             self.say_not("models", reason or "still starting")
@@ -255,6 +251,8 @@ class ConsoleScreen(Chatting):
 
     def action_card(self) -> None:
         """Show the plan card."""
+        from tui.screens.plan import PlanScreen
+
         state = self.desk.state
         plan = state.run.plan if state.run and state.run.live else state.plan
         if plan is None:
@@ -265,10 +263,14 @@ class ConsoleScreen(Chatting):
 
     def action_doctor(self) -> None:
         """Show what is wrong, and what to type."""
+        from tui.screens.doctor import DoctorScreen
+
         app_of(self).push_screen(DoctorScreen(self.desk))
 
     def action_board(self) -> None:
         """Show the shard board."""
+        from tui.screens.board import BoardScreen
+
         app_of(self).push_screen(BoardScreen(self.desk))
 
     def action_launch(self) -> None:
@@ -297,6 +299,8 @@ class ConsoleScreen(Chatting):
 
     def action_bench(self) -> None:
         """Show the suites, and what is measured."""
+        from tui.screens.bench import BenchScreen
+
         app_of(self).push_screen(BenchScreen(self.desk))
 
     def request(self, action: str) -> None:
@@ -322,6 +326,8 @@ class ConsoleScreen(Chatting):
 
     def on_cluster_pane_chosen(self, message: ClusterPane.Chosen) -> None:
         """Enter on a device or peer."""
+        from tui.screens.device import DeviceScreen
+
         message.stop()
         state, intents = self.desk.state, self.desk.intents
         if message.key in state.devices and (intents is None or message.key not in state.questions):
@@ -342,6 +348,8 @@ class ConsoleScreen(Chatting):
 
     def on_plots_pane_zoomed(self, message: PlotsPane.Zoomed) -> None:
         """One chart on the whole screen."""
+        from tui.screens.plot import PlotScreen
+
         message.stop()
         app_of(self).push_screen(PlotScreen(self.desk, message.chart, message.window))
 

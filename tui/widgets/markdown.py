@@ -7,21 +7,30 @@ forty answers. Neither HTML nor Rich's markup is read in a text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from markdown_it import MarkdownIt
-from markdown_it.tree import SyntaxTreeNode
 from textual.content import Content
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.tree import SyntaxTreeNode
 
 Row = Content
 
 CODE = "on $surface"
 QUIET = "$muted"
 _INLINE = {"strong": "bold", "em": "italic", "s": "strike", "link": "underline"}
-_PARSER = MarkdownIt("gfm-like", {"html": False})
 _LEAST = 4
 """Cells that are always left for a text, however deep it is nested."""
+
+
+@cache
+def load() -> MarkdownIt:
+    """What reads a text. It takes 20 ms to import, which the first paint does not wait for."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("gfm-like", {"html": False})
 
 
 @lru_cache(8192)
@@ -40,7 +49,7 @@ def code_blocks(text: str) -> list[tuple[str, str]]:
     """Language and code of every block of code, in order."""
     return [
         ((token.info.split() or [""])[0], token.content.rstrip("\n"))
-        for token in _PARSER.parse(text)
+        for token in load().parse(text)
         if token.type in ("fence", "code_block")
     ]
 
@@ -71,7 +80,9 @@ class Document:
 
     def _read(self, fresh: str, width: int) -> None:
         """Everything but the last piece of `fresh` is settled by this."""
-        pieces = list(_pieces(SyntaxTreeNode(_PARSER.parse(fresh)), self._kind, self._number))
+        from markdown_it.tree import SyntaxTreeNode
+
+        pieces = list(_pieces(SyntaxTreeNode(load().parse(fresh)), self._kind, self._number))
         if len(pieces) > 1:
             for piece in pieces[:-1]:
                 self._rows = self._rows + self._apart(piece) + piece.rows(width)
