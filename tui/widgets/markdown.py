@@ -79,22 +79,24 @@ class Document:
         return self._all
 
     def _read(self, fresh: str, width: int) -> None:
-        """Everything but the last piece of `fresh` is settled by this."""
+        """Everything but the end of `fresh` is settled by this."""
         from markdown_it.tree import SyntaxTreeNode
 
         pieces = list(_pieces(SyntaxTreeNode(load().parse(fresh)), self._kind, self._number))
-        if len(pieces) > 1:
-            for piece in pieces[:-1]:
-                self._rows = self._rows + self._apart(piece) + piece.rows(width)
-                self._kind, self._number = piece.kind, piece.number or 0
-            self._settled += "".join(fresh.splitlines(keepends=True)[: pieces[-1].line])
-        self._all = self._rows
-        for piece in pieces[-1:]:
-            self._all = self._rows + self._apart(piece) + piece.rows(width)
-
-    def _apart(self, piece: _Piece) -> list[Row]:
-        """An empty row, but for items of one list, and at the beginning."""
-        return [Content("")] if self._rows and not (piece.item and piece.kind == self._kind) else []
+        raw = fresh.splitlines(keepends=True)
+        first = pieces[-1].line if pieces else 0
+        # What begins in the last line may yet go on with what is above: `****` is a rule, `****a` is not.
+        held = 2 if first and first == len(raw) - 1 and raw[first - 1].strip() else 1
+        rows, kind, settled = self._rows, self._kind, len(pieces) - held
+        for at, piece in enumerate(pieces):
+            # An empty row between, but for items of one list.
+            apart = [Content("")] if rows and not (piece.item and piece.kind == kind) else []
+            rows, kind = rows + apart + piece.rows(width), piece.kind
+            if at < settled:
+                self._rows, self._kind, self._number = rows, kind, piece.number or 0
+        if settled > 0:
+            self._settled += "".join(raw[: pieces[settled].line])
+        self._all = rows
 
 
 class _Piece(NamedTuple):
