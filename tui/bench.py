@@ -15,10 +15,10 @@ from core import events as ev
 from core.bench import export
 from core.bench.bencher import Bencher
 from core.bench.collect import split_name
-from core.bench.compare import Comparison, Side, compare
 from core.bench.contenders import Contenders
 from core.bench.metrics import telling
-from core.bench.report import Report, by_plan, report
+from core.bench.progress import turn
+from core.bench.report import Report, compared, report
 from core.bench.suite import NamedSplit, Suite, SuiteError, load
 from core.bus import Bus
 from core.circumstances import hosts, wires
@@ -99,17 +99,15 @@ async def _measure(cluster: Cluster, spec: ModelSpec, suite: Suite) -> None:
     if not contenders:
         raise Failure("none of the suite's plans can be made here")
     model = await asyncio.to_thread(fingerprint, Path(spec.path))
-    bus.subscribe(_Progress(suite, len(contenders)).hear)
+    bus.subscribe(_Progress(suite).hear)
     await Bencher(cluster, suite, contenders, spec.vocabulary, model).run()
 
 
 class _Progress:
     """One line on stderr a trial."""
 
-    def __init__(self, suite: Suite, plans: int) -> None:
-        turns = suite.warmups + suite.repeats.most
-        self._most = suite.launches * plans * len(suite.points) * turns
-        self._count = 0
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
         self._now: ev.TrialStarted | None = None
 
     def hear(self, event: ev.AnyEvent) -> None:
@@ -118,18 +116,15 @@ class _Progress:
             case ev.RunStarted():
                 self._say(f"launching {split_name(event.plan)}")
             case ev.TrialStarted():
-                self._count += 1
                 self._now = event
             case ev.TrialDone() if self._now is not None:
                 now, trial = self._now, event.trial
-                turn = "warm-up" if now.warmup else f"run {now.repeat + 1}"
                 what = event.error or "failed"
                 if trial is not None:
                     metric = telling(trial.point)
                     value = metric.of(trial)
                     what = f"{metric.title} {value:.{metric.digits}f} {metric.unit}" if value else "no figure"
-                at = f"{self._count} of at most {self._most}"
-                self._say(f"{at}: {now.plan}, {now.point.label}, {turn}: {what}")
+                self._say(f"{now.plan}, {now.point.label}, {turn(self._suite, now)}: {what}")
             case ev.Alert() if event.level != "info":
                 self._say(f"{event.subject}: {event.text}")
             case _:
@@ -156,33 +151,14 @@ def _print(told: Report, *, as_json: bool) -> None:
 def compare_files(args: Namespace) -> int:
     """Compare recordings with the first; of a single one, its plans with its first plan."""
     reports = [_read(file) for file in args.files]
-    if len(reports) == 1:
-        found = list(reports[0].comparisons)
-        if not found:
-            raise Failure(f"{args.files[0]} holds a single plan; name a second recording")
-    else:
-        found = [one for other in reports[1:] for one in _against(reports[0], other)]
+    found = compared(reports)
+    if not found:
+        raise Failure(f"{args.files[0]} holds a single plan; name a second recording")
     if args.json:
         print_json({"schema": "exo-compare/1", "comparisons": found})
     else:
         print("\n\n".join("\n".join(export.compared(one)) for one in found))
     return DONE
-
-
-def _against(first: Report, second: Report) -> list[Comparison]:
-    """Plan by plan where both have plans of the same names; else what each has, as it is."""
-    ours, theirs = by_plan(first.trials), by_plan(second.trials)
-    shared = [plan for plan in ours if plan in theirs]
-    if len(ours) == len(theirs) == 1 or not shared:
-        shared = []
-    pairs = [(f" {plan}", ours[plan], theirs[plan]) for plan in shared] or [("", first.trials, second.trials)]
-    return [
-        compare(
-            Side(name=f"{first.name}{plan}", card=first.card, trials=a),
-            Side(name=f"{second.name}{plan}", card=second.card, trials=b),
-        )
-        for plan, a, b in pairs
-    ]
 
 
 def export_file(args: Namespace) -> int:

@@ -13,7 +13,7 @@ from core import events as ev
 from core.bench.collect import Collector
 from core.bench.metrics import Trial
 from core.bench.suite import Point, Suite
-from core.bench.table import settled
+from core.bench.table import enough
 from core.bus import Bus
 from core.plan.plan import Plan
 from core.request import NotTaken, Prompt, Sampling, Source
@@ -71,6 +71,8 @@ class Bencher:
         self._collector = Collector()
         self._failure = ""
         """Why the last plan that could not be measured could not."""
+        self._failures = 0
+        """Failed trials in a row."""
         self._filled: dict[tuple[int, int], list[int]] = {}
         """The context that is in the caches, by depth and place among the requests at once."""
 
@@ -142,23 +144,34 @@ class Bencher:
         self._filled = {}
         suite, repeats = self._suite, self._suite.repeats
         kept: dict[Point, list[Trial]] = {point: [] for point in suite.points}
-        failures = 0
-        for turn in range(-suite.warmups, repeats.most):
-            for point, trials in kept.items():
-                if turn >= repeats.least and settled(trials, point, repeats.precision):
-                    continue
-                await self._going.wait()
-                trial = await self._trial(name, launch, point, turn)
-                if isinstance(trial, Trial):
-                    failures = 0
-                    if not trial.warmup:
-                        trials.append(trial)
-                    continue
-                failures += 1
-                self._say("warning", f"{name}, {point.label}: {trial}")
-                if failures == FAILURES or not self._live():
-                    raise BenchError(trial)
+        self._failures = 0
+        warm, answering = 0, 0.0
+        while warm < suite.warmups or answering < suite.warm_s:
+            warm += 1
+            for point in kept:
+                trial = await self._tried(name, launch, point, -warm)
+                answering += trial.seconds if trial else 0.0
+        turn = 0
+        while open_ := [point for point, trials in kept.items() if not enough(trials, point, repeats, turn)]:
+            for point in open_:
+                if trial := await self._tried(name, launch, point, turn):
+                    kept[point].append(trial)
+            turn += 1
         return [trial for trials in kept.values() for trial in trials]
+
+    async def _tried(self, name: str, launch: int, point: Point, turn: int) -> Trial | None:
+        """One repeat, when nobody holds it back; None where it failed, which is said. Raises BenchError where
+        there is no use in going on."""
+        await self._going.wait()
+        trial = await self._trial(name, launch, point, turn)
+        if isinstance(trial, Trial):
+            self._failures = 0
+            return trial
+        self._failures += 1
+        self._say("warning", f"{name}, {point.label}: {trial}")
+        if self._failures == FAILURES or not self._live():
+            raise BenchError(trial)
+        return None
 
     async def _up(self, plan: Plan) -> None:
         """Have this plan, freshly launched. Raises BenchError."""
@@ -250,7 +263,8 @@ class Bencher:
         """Tokens nobody has sent in this launch before, after a context that is made to be in the caches. On
         every plan they are the same, and so must be what a greedy model says to them."""
         most = max(point.concurrency for point in self._suite.points)
-        round_ = (turn + self._suite.warmups) * len(self._suite.points) + self._suite.points.index(point)
+        turn_ = 2 * turn if turn >= 0 else -2 * turn - 1
+        round_ = turn_ * len(self._suite.points) + self._suite.points.index(point)
         own = self._tokens(point.prompt, f"{point} {launch} {turn}", round_ * most + place)
         if not point.depth:
             return own

@@ -33,6 +33,15 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 BenchEvent = ev.BenchStarted | ev.TrialStarted | ev.TrialDone | ev.BenchPaused | ev.BenchDone
 
 
+def turn(suite: Suite, trial: ev.TrialStarted) -> str:
+    """Which repeat a trial is, of how many."""
+    if trial.warmup:
+        return "warm-up"
+    least, most = suite.repeats.least, suite.repeats.most
+    at = f"run {trial.repeat + 1}"
+    return f"{at} of {least} to {most}" if trial.repeat < most else f"{at}, until it took long enough"
+
+
 def advance(progress: Progress | None, event: BenchEvent) -> Progress | None:
     """The progress after one more event."""
     if isinstance(event, ev.BenchStarted):

@@ -67,6 +67,29 @@ def by_plan(trials: Sequence[Trial]) -> dict[str, tuple[Trial, ...]]:
     return {plan: tuple(own) for plan, own in found.items()}
 
 
+def compared(reports: Sequence[Report]) -> list[Comparison]:
+    """Every other report against the first; of a single one, its plans against its first plan."""
+    if len(reports) == 1:
+        return list(reports[0].comparisons)
+    return [one for other in reports[1:] for one in _against(reports[0], other)]
+
+
+def _against(first: Report, second: Report) -> list[Comparison]:
+    """Plan by plan where both have plans of the same names; else what each has, as it is."""
+    ours, theirs = by_plan(first.trials), by_plan(second.trials)
+    shared = [plan for plan in ours if plan in theirs]
+    if len(ours) == len(theirs) == 1 or not shared:
+        shared = []
+    pairs = [(f" {plan}", ours[plan], theirs[plan]) for plan in shared] or [("", first.trials, second.trials)]
+    return [
+        compare(
+            Side(name=f"{first.name}{plan}", card=first.card, trials=a),
+            Side(name=f"{second.name}{plan}", card=second.card, trials=b),
+        )
+        for plan, a, b in pairs
+    ]
+
+
 def figure(estimate: Estimate | None, digits: int) -> str:
     """`14.2 ± 0.3`; a single value stands alone."""
     if estimate is None:

@@ -52,12 +52,14 @@ class NamedSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Repeats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When repeating a point ends: once half the 95 % interval is under `precision` of the mean, at `most`
-    in any case, and never before `least`."""
+    """When repeating a point ends: once half the 95 % interval is under `precision` of the mean, or with
+    `most` repeats. Never before `least`, nor before they took `seconds` in all: what is shorter says more of
+    whatever else the machine did in that moment (5 s as Criterion.rs's measurement time)."""
 
     least: Annotated[int, Meta(ge=1, le=1000)] = 3
     most: Annotated[int, Meta(ge=1, le=1000)] = 10
     precision: Annotated[float, Meta(gt=0, lt=1)] = 0.02
+    seconds: Annotated[float, Meta(ge=0, le=10**5)] = 5.0
 
 
 class Goal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,6 +90,9 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     plan: tuple[NamedSplit, ...] = ()
     launches: Annotated[int, Meta(ge=1, le=100)] = 1
     warmups: Annotated[int, Meta(ge=0, le=100)] = 1
+    warm_s: Annotated[float, Meta(ge=0, le=10**5)] = 3.0
+    """What does not count at the start of each launch: so many repeats of every point, and more until they
+    took so many seconds in all (3 as Criterion.rs's warm-up time): at first a device has more to do."""
     repeats: Repeats = Repeats()
     sampling: Choosing = Choosing()
     goal: Goal | None = None

@@ -8,7 +8,7 @@ import msgspec
 
 from core.bench.metrics import METRICS, Metric, Trial, goodput, telling, values
 from core.bench.stats import Estimate, interval, mean
-from core.bench.suite import Goal, Point
+from core.bench.suite import Goal, Point, Repeats
 
 ENOUGH_LAUNCHES = 3
 """From so many on an interval is over launches, which is what a reader wants to know: how would it be if this
@@ -76,14 +76,17 @@ def estimate(metric: Metric, trials: Sequence[Trial]) -> Estimate | None:
     return interval(found) if found else None
 
 
-def settled(trials: Sequence[Trial], point: Point, precision: float) -> bool:
-    """Whether repeating this point in this launch teaches no more than `precision` of its mean."""
-    metric = telling(point)
-    found = values(metric, trials)
-    if len(found) < 2:
+def enough(trials: Sequence[Trial], point: Point, repeats: Repeats, tries: int) -> bool:
+    """Whether this point, tried so often, needs no more repeats in this launch."""
+    if tries < repeats.least:
         return False
-    relative = interval(found).relative
-    return relative is not None and relative < precision
+    if tries >= repeats.most and not trials:
+        return True
+    if sum(trial.seconds for trial in trials) < repeats.seconds:
+        return False
+    found = values(telling(point), trials)
+    relative = interval(found).relative if found else None
+    return tries >= repeats.most or (relative is not None and relative < repeats.precision)
 
 
 def shares(trials: Sequence[Trial]) -> list[tuple[str, float, float]]:

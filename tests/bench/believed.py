@@ -1,8 +1,9 @@
-"""Are verdicts to be believed? `python -m tests.bench.believed [--same N] [--slowed N] [--demo]`.
+"""Are verdicts to be believed? `python -m tests.bench.believed [--same N] [--slowed N] [--keep FOLDER]`.
 
-On an idle machine: real sessions of a rehearsal of two devices, some of one plan, some of the same plan with
-one device slowed (its rank is stopped half of the time). Every pair is compared as `exo-tui compare` does. Of
-the same plan at least 19 of 20 pairs must show no difference, with the slowed device 19 of 20 be slower.
+On an idle machine with Linux: real sessions of a rehearsal of two devices, some of one plan, some of the
+same plan with one device slowed (its rank is stopped half of the time). Every pair is compared as
+`exo-tui compare` does. Of the same plan at least 19 of 20 pairs must show no difference, with the slowed
+device 19 of 20 be slower. A session during which other programs were busy does not count, and is said.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ from tests.tiny_models import build
 STOPPED_S = 0.01
 """As long as it is stopped it then runs."""
 ENOUGH = 19 / 20
+KINDS = ("same", "slowed")
+IDLE = 0.25
+"""Cores that other programs may use: a session during which it was more is kept apart, and does not count."""
 
 
 class Slowed:
@@ -62,8 +66,32 @@ class Slowed:
         self._thread.join()
 
 
-async def session(model: Path, file: Path, split: tuple[int, int], suite: Suite, *, slowed: bool) -> Side:
-    """One recorded session, read back."""
+class Others:
+    """What other programs of this machine use of its processors, in cores."""
+
+    def __init__(self) -> None:
+        self._since, self._before = time.monotonic(), self._used()
+
+    @property
+    def cores(self) -> float:
+        """On the average since the start. Children count as ours once they have ended."""
+        return (self._used() - self._before) / (time.monotonic() - self._since)
+
+    def _used(self) -> float:
+        with open("/proc/stat", encoding="ascii") as file:
+            user, nice, system, _, _, *interrupts = map(int, file.readline().split()[1:9])
+        ours = sum(os.times()[:4])
+        return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK") - ours
+
+
+def side(file: Path) -> Side:
+    """A recorded session, read back."""
+    told = report(read(file), file.name)
+    return Side(name=file.name, card=told.card, trials=told.trials)
+
+
+async def session(model: Path, file: Path, split: tuple[int, int], suite: Suite, *, slowed: bool) -> None:
+    """Record one session."""
     with tempfile.TemporaryDirectory() as folder:
         async with rehearsed(model, 2, Path(folder), split=split, recording=file) as live:
             spec, plan = read_model(model), live.bus.state.plan
@@ -86,8 +114,6 @@ async def session(model: Path, file: Path, split: tuple[int, int], suite: Suite,
             finally:
                 for one in slow:
                     one.end()
-    told = report(read(file), file.name)
-    return Side(name=file.name, card=told.card, trials=told.trials)
 
 
 def verdicts(found: list[Comparison], wanted: str) -> bool:
@@ -102,38 +128,60 @@ def verdicts(found: list[Comparison], wanted: str) -> bool:
     return len(good) >= ENOUGH * len(found)
 
 
+async def measure(folder: Path, suite: Suite, wanted: dict[str, int], *, tiny: bool) -> None:
+    """Record what is missing of the sessions that are wanted, by kind."""
+    if tiny:
+        tiny_ = folder / "tiny"
+        model, split = tiny_ if tiny_.exists() else build("llama", tiny_), (4, 2)
+    else:
+        model, split = await demo.ensure(config.load().cache, print), (17, 13)
+    # In turn, so that a machine that grows slower meanwhile does not favour either.
+    kinds = [kind for kind, count in wanted.items() for _ in range(count - len(recorded(folder, kind)))]
+    random.Random(1).shuffle(kinds)
+    for kind in kinds:
+        file, others = folder / f"{kind}-{time.strftime('%H%M%S')}.exo", Others()
+        await session(model, file, split, suite, slowed=kind == "slowed")
+        if others.cores > IDLE:
+            file = file.rename(folder / f"disturbed-{file.name}")
+        told(side(file), others.cores)
+
+
+def recorded(folder: Path, kind: str) -> list[Path]:
+    """Sessions that count."""
+    return sorted(folder.glob(f"{kind}-*.exo"))
+
+
+def told(one: Side, others: float) -> None:
+    """Print a session's figures in short."""
+    values = [value for t in one.trials if not t.warmup and (value := DECODE.of(t))]
+    spread = statistics.stdev(values) / statistics.mean(values)
+    said = f"{one.name}: {statistics.mean(values):.2f} tok/s, spread {spread:.1%} in {len(values)} runs"
+    print(f"{said}; other programs used {others:.2f} cores", flush=True)
+
+
 async def main() -> int:
     """Measure, compare, tell."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--same", type=int, default=7, help="sessions of one plan (7 make 21 pairs)")
     parser.add_argument("--slowed", type=int, default=3, help="sessions with the slowed device")
     parser.add_argument("--demo", action="store_true", help="the demo model instead of a tiny one")
+    parser.add_argument("--keep", type=Path, help="where recordings stay: the next call goes on")
     args = parser.parse_args()
-    tokens = 24 if args.demo else 96
-    suite = Suite(name="believed", prompt=(16,), generate=(tokens,), repeats=Repeats(4, 6, 0.02))
+    suite = Suite(name="believed", prompt=(16,), generate=(24 if args.demo else 96,), repeats=Repeats(4, 6))
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if args.demo:
-            model, split = await demo.ensure(config.load().cache, print), (17, 13)
-        else:
-            model, split = build("llama", folder / "tiny"), (4, 2)
-        sides: dict[bool, list[Side]] = {False: [], True: []}
-        plan = [False] * args.same + [True] * args.slowed
-        # In turn, so that a machine that grows slower meanwhile does not favour either.
-        random.Random(1).shuffle(plan)
-        for i, slowed in enumerate(plan):
-            file = folder / f"{'slow' if slowed else 'same'}{i}.exo"
-            side = await session(model, file, split, suite, slowed=slowed)
-            sides[slowed].append(side)
-            [mean] = launches(DECODE, [trial for trial in side.trials if not trial.warmup])
-            print(f"{side.name}: {mean:.2f} tok/s over {len(side.trials)} runs", flush=True)
-        means = [launches(DECODE, [t for t in side.trials if not t.warmup])[0] for side in sides[False]]
-        print(f"launches of one plan spread by {statistics.stdev(means) / statistics.mean(means):.1%}")
-        print("the same plan")
-        same = verdicts([compare(a, b) for a, b in combinations(sides[False], 2)], "no difference shown")
-        print("one device slowed")
-        slower = verdicts([compare(a, b) for a, b in product(sides[False], sides[True])], "slower")
-    return 0 if same and slower else 1
+        folder: Path = args.keep or Path(name)
+        await measure(folder, suite, {"same": args.same, "slowed": args.slowed}, tiny=not args.demo)
+        same, slowed = ([side(file) for file in recorded(folder, kind)] for kind in KINDS)
+    if len(same) < args.same or len(slowed) < args.slowed:
+        print(f"{len(same)} and {len(slowed)} sessions count; call again with the same --keep for the others")
+        return 1
+    means = [launches(DECODE, [t for t in one.trials if not t.warmup])[0] for one in same]
+    print(f"launches of one plan spread by {statistics.stdev(means) / statistics.mean(means):.1%}")
+    print("the same plan")
+    equal = verdicts([compare(a, b) for a, b in combinations(same, 2)], "no difference shown")
+    print("one device slowed")
+    slower = verdicts([compare(a, b) for a, b in product(same, slowed)], "slower")
+    return 0 if equal and slower else 1
 
 
 if __name__ == "__main__":

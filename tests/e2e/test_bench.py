@@ -22,7 +22,8 @@ depth = [0, 48]
 generate = [12]
 concurrency = [1, 2]
 plans = ["auto", "single"]
-repeats = { least = 2, most = 2 }
+repeats = { least = 2, most = 2, seconds = 0 }
+warm_s = 0
 goal = { ttft_s = 60, token_s = 60 }
 """
 
@@ -88,7 +89,7 @@ def test_ctrl_c_keeps_what_was_measured(
     exo: CommandLine, tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:
     suite = tmp_path / "long.toml"
-    suite.write_text('name = "long"\nprompt = [8]\ngenerate = [8]\nrepeats = { least = 500, most = 500 }')
+    suite.write_text('name = "long"\nprompt = [8]\ngenerate = [8]\nrepeats = { least = 500, most = 500 }\nwarm_s = 0')
     file = tmp_path / "long.exo"
     with exo.started("bench", suite, tiny("llama"), "--demo-devices", 1, "--out", file, "--json") as bench:
         assert bench.stderr is not None

@@ -20,12 +20,13 @@ from tui.keymap.dialogs import (
     LIST,
     MODELS,
     QUESTION,
+    RECORDINGS,
     THEMES,
     TRUST,
 )
 from tui.keymap.everywhere import APP, BACK, FILTER, FILTER_BAR, PLAYBACK, SCROLL
 from tui.keymap.printed import key_names
-from tui.keymap.screens import BENCH, DEVICE, DOCTOR, MAP, PLAN
+from tui.keymap.screens import BENCH, COMPARE, DEVICE, DOCTOR, MAP, PLAN
 
 __all__ = [
     "APP",
@@ -35,6 +36,7 @@ __all__ = [
     "BOARD",
     "CHAT",
     "CLUSTER",
+    "COMPARE",
     "COMPOSER",
     "CONSOLE",
     "CONVERSATIONS",
@@ -57,6 +59,7 @@ __all__ = [
     "PLAYBACK",
     "PLOTS",
     "QUESTION",
+    "RECORDINGS",
     "SCROLL",
     "THEMES",
     "TRUST",
@@ -66,11 +69,12 @@ __all__ = [
 
 BESIDE: dict[str, tuple[str, ...]] = {
     **{name: ("CONSOLE", "APP") for name in ("PLAYBACK", "CLUSTER", "PLOTS", "FILTER", "SCROLL", "CHAT")},
-    **dict.fromkeys(("CONVERSATIONS", "MODELS"), ("LIST",)),
+    **dict.fromkeys(("CONVERSATIONS", "MODELS", "RECORDINGS"), ("LIST",)),
     **dict.fromkeys(
         (
             "LIST",
             "BENCH",
+            "COMPARE",
             "DIALOG",
             "DOCTOR",
             "FORM",

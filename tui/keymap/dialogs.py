@@ -26,6 +26,12 @@ MODELS = (
     Binding("escape", "leave", "Close", tooltip="End the search, then close", id="models.close"),
 )
 
+RECORDINGS = (
+    Binding("space", "mark", "Mark", tooltip="Take it in, or leave it out again", id="recordings.mark"),
+    Binding("a", "add", "Name a file", tooltip="A recording that lies elsewhere", id="recordings.add"),
+    Binding("escape", "leave", "Close", tooltip="Compare nothing", id="recordings.close"),
+)
+
 FORM = (
     Binding("ctrl+s", "take", "Take", tooltip="Take it as it is filled in", id="form.take"),
     Binding("escape", "leave", "Leave", tooltip="Leave it as it was", id="form.leave"),

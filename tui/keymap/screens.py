@@ -1,4 +1,4 @@
-"""Keys of the screens beside the main one: map, device, doctor, bench, plan card."""
+"""Keys of the screens beside the main one: map, device, doctor, bench, comparison, plan card."""
 
 from __future__ import annotations
 
@@ -48,7 +48,13 @@ BENCH = (
     Binding("enter", "begin", "Measure", tooltip="Measure the chosen suite", id="bench.begin"),
     Binding("space", "hold", "Pause", tooltip="Hold the next run back, or go on", id="bench.hold"),
     Binding("x", "abort", "End", tooltip="End the suite; what was measured stays", id="bench.abort"),
+    Binding("c", "compare", "Compare", tooltip="Recordings side by side", id="bench.compare"),
     Binding("escape", "dismiss", "Back", tooltip="Back to the console; measuring goes on", id="bench.leave"),
+)
+
+COMPARE = (
+    Binding("s", "turn", "Swap", tooltip="Compare with the next recording instead", id="compare.turn"),
+    Binding("escape,q", "dismiss", "Back", tooltip="Back to the suites", id="compare.leave"),
 )
 
 PLAN = (Binding("p", "dismiss", "Close", tooltip="Close", id="card.close"),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
@@ -15,6 +16,9 @@ from core.bench.suite import Suite, SuiteError, load, own, shipped
 from core.state import ClusterState
 from tui import keymap
 from tui.desk import Desk
+from tui.host import app_of
+from tui.screens.compare import CompareScreen
+from tui.screens.recordings import RecordingsScreen
 from tui.widgets.cells import line, mark, pointer
 from tui.widgets.rows import Rows
 from tui.widgets.scroller import Scroller
@@ -152,6 +156,13 @@ class BenchScreen(Screen[None]):
         bench = self._desk.state.bench
         if self._desk.intents is not None and bench is not None:
             self._desk.intents.pause_bench(not bench.paused)
+
+    @work(exclusive=True)
+    async def action_compare(self) -> None:
+        """Choose recordings, then show them side by side."""
+        files = await app_of(self).push_screen_wait(RecordingsScreen())
+        if files:
+            app_of(self).push_screen(CompareScreen(files))
 
     def action_abort(self) -> None:
         """End the suite."""

@@ -8,7 +8,7 @@ from textual.content import Content
 
 from core.bench import export, report
 from core.bench.metrics import AGGREGATE, DECODE, GAPS, PREFILL, TTFT, telling
-from core.bench.progress import Progress
+from core.bench.progress import Progress, turn
 from core.bench.table import Row, rows
 from tui.widgets.cells import Cell, line, table
 from tui.widgets.figures import clock
@@ -48,10 +48,8 @@ def progress_rows(progress: Progress, now: float, width: int) -> list[Content]:
     cells.append((f"  {clock((done.t if done else now) - progress.started)}", "$muted"))
     trial = progress.now
     if trial is not None:
-        turn = "warm-up" if trial.warmup else f"run {trial.repeat + 1} of {suite.repeats.least}"
-        turn += "" if trial.warmup else f" to {suite.repeats.most}"
         launch = f", launch {trial.launch + 1} of {suite.launches}" if suite.launches > 1 else ""
-        said = f"{trial.plan}{launch}: {trial.point.label}, {turn}"
+        said = f"{trial.plan}{launch}: {trial.point.label}, {turn(suite, trial)}"
     elif done is None:
         said = "launching the next plan…" if not progress.paused else "the next run waits; space goes on"
     else:
