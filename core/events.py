@@ -488,7 +488,10 @@ class TokensStreamed(Event, frozen=True, kw_only=True):
 
 
 class RankTimed(Event, frozen=True, kw_only=True):
-    """Where one rank's time went during a request. `merged` of its steps served other requests as well."""
+    """Where one rank's time went during a request. `merged` of its steps served other requests as well.
+
+    `wait_s` is for neighbours; `send_s` of it was spent handing over to one, until the network took it all.
+    """
 
     request: str
     rank: int
@@ -497,6 +500,7 @@ class RankTimed(Event, frozen=True, kw_only=True):
     steps: int
     peak: int
     merged: int = 0
+    send_s: float = 0.0
 
 
 class RequestDone(Event, frozen=True, kw_only=True):

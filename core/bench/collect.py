@@ -164,19 +164,23 @@ class Collector:
 
     def _shares(self, requests: list[str], seconds: float) -> tuple[Share, ...]:
         """Requests under way together wait together, and are computed partly together, and each says so in
-        full: the longest waiting counts once, and computing is at most what is left."""
+        full: the longest waiting counts once, and computing is at most what is left. Handing over is a part
+        of what a request waited."""
         told = [timed for name in requests for timed in self._timed.get(name, ())]
         shares: list[Share] = []
         for rank, device in enumerate(self._devices):
             own = [timed for timed in told if timed.rank == rank]
             if own:
-                waiting = min(seconds, max(timed.wait_s for timed in own))
+                longest = max(own, key=lambda timed: timed.wait_s)
+                waiting = min(seconds, longest.wait_s)
+                sending = min(waiting, longest.send_s)
                 shares.append(
                     Share(
                         rank=rank,
                         device=device,
                         compute_s=min(seconds - waiting, sum(timed.compute_s for timed in own)),
-                        wait_s=waiting,
+                        wait_s=waiting - sending,
+                        send_s=sending,
                         peak=max(timed.peak for timed in own),
                     )
                 )
@@ -191,7 +195,7 @@ def measured(done: ev.RequestDone, started: float, times: list[float], ids: list
         reused=done.reused_tokens,
         tokens=len(times),
         ttft_s=times[0] - started if times else None,
-        gaps_s=tuple(after - before for before, after in pairwise(times)),
+        gaps_s=tuple(round(after - before, 6) for before, after in pairwise(times)),
         ids_sha256=hashlib.sha256(str(ids).encode()).hexdigest()[:16],
         told_decode_tps=done.decode_tps,
         error=(done.detail or done.why) if failed else "",

@@ -14,6 +14,7 @@ from core.bench.metrics import Metric, Trial
 from core.bench.provenance import Card, DeviceCard, LinkCard
 from core.bench.report import Report, figure
 from core.bench.table import ENOUGH_LAUNCHES, Row, shares
+from core.models import fingerprint
 from core.text import size
 
 GIB = 2**30
@@ -80,7 +81,7 @@ def provenance(card: Card) -> list[tuple[str, str]]:
     """The card, as pairs of a word and what it says."""
     model = f"{card.model}, {card.quantization}, {card.layers} layers"
     lines = [
-        ("model", f"{model}, sha256 {card.model_sha256[:16] or 'not known'}"),
+        ("model", f"{model}, {fingerprint.told(card.model_sha256, 16)}"),
         ("suite", f"{card.suite}, sha256 {card.suite_sha256[:16]}" if card.suite else "none"),
     ]
     if card.sampling is not None:
@@ -135,7 +136,11 @@ def busy(rows: Sequence[Row]) -> list[str]:
     lines: list[str] = []
     for plan in dict.fromkeys(row.plan for row in rows):
         own = [trial for row in rows if row.plan == plan for trial in row.trials]
-        parts = [f"{device} {spent:.0%} busy {idle:.0%} waiting" for device, spent, idle in shares(own)]
+        parts = [
+            f"{rank.device} {rank.compute_share:.0%} busy {rank.wait_share:.0%} waiting "
+            f"{rank.transfer_share:.1%} handing over"
+            for rank in shares(own)
+        ]
         if parts:
             lines.append(f"{plan}: {', '.join(parts)}")
     return lines
@@ -290,10 +295,7 @@ def document(report: Report) -> dict[str, object]:
                     if (found := row.figures.get(metric.key))
                 },
                 "peak": row.peak,
-                "ranks": [
-                    {"device": device, "compute_share": busy, "wait_share": idle}
-                    for device, busy, idle in shares(row.trials)
-                ],
+                "ranks": shares(row.trials),
             }
             for row in report.rows
         ],

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from core.bench.provenance import Card
+from core.models import fingerprint
 
 BUSY = 0.5
 """Load a core at the start from which the machine was not idle."""
@@ -117,7 +118,7 @@ def _other_conditions(a: Card, b: Card) -> Iterator[Finding]:
 
 
 def _model(card: Card) -> str:
-    return f"{card.model} ({card.quantization}, {card.model_sha256[:8] or 'no fingerprint'})"
+    return f"{card.model} ({card.quantization}, {fingerprint.told(card.model_sha256, 8)})"
 
 
 def _cached(card: Card) -> Iterator[tuple[str, str]]:

@@ -64,8 +64,10 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     compute_s: float
     wait_s: float
-    """Waiting for a neighbour or handing over to it: a rank cannot tell the one from the other."""
+    """For a neighbour's hidden states or token: the time these are under way is in it."""
     peak: int
+    send_s: float = 0.0
+    """Handing over to a neighbour, until the network took it all."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

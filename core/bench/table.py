@@ -89,17 +89,27 @@ def enough(trials: Sequence[Trial], point: Point, repeats: Repeats, tries: int) 
     return tries >= repeats.most or (relative is not None and relative < repeats.precision)
 
 
-def shares(trials: Sequence[Trial]) -> list[tuple[str, float, float]]:
-    """Device, share of the wall time computing, and share waiting or handing over, of each rank."""
-    spent = sum(trial.seconds for trial in trials)
+class Spent(msgspec.Struct, frozen=True):
+    """Where one rank's time went, in shares of the wall time."""
+
+    device: str
+    compute_share: float
+    wait_share: float
+    transfer_share: float
+    """Handing over to a neighbour."""
+
+
+def shares(trials: Sequence[Trial]) -> list[Spent]:
+    """Where the time of each rank went, in the order of the ranks."""
+    seconds = sum(trial.seconds for trial in trials)
     found: dict[tuple[int, str], list[float]] = {}
     for trial in trials:
         for rank in trial.ranks:
-            both = found.setdefault((rank.rank, rank.device), [0.0, 0.0])
-            both[0] += rank.compute_s
-            both[1] += rank.wait_s
+            sums = found.setdefault((rank.rank, rank.device), [0.0, 0.0, 0.0])
+            for i, spent in enumerate((rank.compute_s, rank.wait_s, rank.send_s)):
+                sums[i] += spent
     return [
-        (device, busy / spent, waiting / spent)
-        for (_, device), (busy, waiting) in sorted(found.items())
-        if spent > 0
+        Spent(device, *(spent / seconds for spent in sums))
+        for (_, device), sums in sorted(found.items())
+        if seconds > 0
     ]

@@ -93,6 +93,7 @@ class Timed(Said, frozen=True):
     steps: int
     peak: int
     merged: int = 0
+    send_s: float = 0.0
 
 
 class Done(Said, frozen=True):

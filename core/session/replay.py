@@ -14,6 +14,9 @@ from core.session.marks import Mark, marks
 
 SLOWEST, FASTEST = 1 / 16, 64.0
 LONGEST_NAP = 0.05
+OPENING_S = 0.4
+"""For folding states while a recording is opened: enough for ten minutes of four devices, any moment of which
+is then at hand."""
 AHEAD_S = 0.01
 """Of every nap, for folding states ahead of the play head: a later jump is then at hand."""
 
@@ -25,6 +28,7 @@ class Player:
         self._recording = recording
         self._bus = bus
         self._keyframes = Keyframes(recording)
+        self._keyframes.fold_ahead(OPENING_S)
         start = recording.header.started
         # A clock that was set back in mid-session does not turn the film back.
         self._times = list(accumulate((event.t for event in recording.events), max, initial=start))[1:]

@@ -67,7 +67,7 @@ class Meter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waited = clock.read("waiting", "sending")
+        self._waited, self._sent = clock.read("waiting", "sending"), clock.read("sending")
         self._computed = 0.0
         self._begun = 0.0
         self._steps = self._merged = 0
@@ -89,6 +89,7 @@ class Meter:
             id=request,
             compute_s=round(self._computed, 6),
             wait_s=round(self._clock.read("waiting", "sending") - self._waited, 6),
+            send_s=round(self._clock.read("sending") - self._sent, 6),
             steps=self._steps,
             merged=self._merged,
             peak=mx.get_peak_memory(),

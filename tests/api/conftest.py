@@ -35,9 +35,10 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 @pytest.fixture(scope="package")
 def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Two devices, and a token."""
-    exo = _command(tmp_path_factory.mktemp("served"))
-    with serving(exo, tiny, "--demo-devices", 2, "--split", "2,4", token=TOKEN) as made:
+    """Two devices, a token, and a recording."""
+    folder = tmp_path_factory.mktemp("served")
+    where = ("--demo-devices", 2, "--split", "2,4")
+    with serving(_command(folder), tiny, *where, token=TOKEN, recording=folder / "served.exo") as made:
         yield made
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,8 +33,12 @@ ENDLESS: dict[str, Any] = {
 class Served:
     """A server and the ways to it."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str, model: str, token: str) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], url: str, model: str, token: str, recording: Path | None
+    ) -> None:
         self.process, self.url, self.model, self.token = process, url, model, token
+        self.recording = recording
+        """Where all that happens is written."""
         self.address = url.removeprefix("http://").removesuffix("/v1")
 
     def client(self, **more: Any) -> OpenAI:
@@ -97,16 +102,19 @@ def cancelled(figures: dict[str, float]) -> float:
 
 
 @contextmanager
-def serving(exo: CommandLine, model: object, *args: object, token: str = "") -> Iterator[Served]:
+def serving(
+    exo: CommandLine, model: object, *args: object, token: str = "", recording: Path | None = None
+) -> Iterator[Served]:
     """A server; at the end ctrl+c if it is still there. Nothing may be left."""
     if token:
         exo.env["EXO_TUI_TOKEN"] = token
-    with exo.started("serve", model, "--port", 0, *args) as process:
+    recorded = ("--record", recording) if recording else ()
+    with exo.started("serve", model, "--port", 0, *args, *recorded) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
         found = re.fullmatch(r"exo-tui: (.+) is served at (http://\S+)\n", line)
         assert found is not None, line + process.stderr.read()
-        yield Served(process, found[2], found[1], token)
+        yield Served(process, found[2], found[1], token, recording)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
             _, err = process.communicate(timeout=LIMIT_S)

@@ -89,7 +89,8 @@ def test_ctrl_c_keeps_what_was_measured(
     exo: CommandLine, tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:
     suite = tmp_path / "long.toml"
-    suite.write_text('name = "long"\nprompt = [8]\ngenerate = [8]\nrepeats = { least = 500, most = 500 }\nwarm_s = 0')
+    repeats = "repeats = { least = 500, most = 500 }"
+    suite.write_text(f'name = "long"\nprompt = [8]\ngenerate = [8]\nwarm_s = 0\n{repeats}')
     file = tmp_path / "long.exo"
     with exo.started("bench", suite, tiny("llama"), "--demo-devices", 1, "--out", file, "--json") as bench:
         assert bench.stderr is not None

@@ -129,8 +129,9 @@ class Made:
                 self.t += own if i else 0
                 yield ev.TokensStreamed(t=self.t, request=request, ids=(i,), text="x")
             yield ev.RankTimed(
-                t=self.t, request=request, rank=0, compute_s=own * 6, wait_s=own, steps=8, peak=300
-            )
+                t=self.t, request=request, rank=0, compute_s=own * 6, wait_s=own, send_s=own / 4, steps=8,
+                peak=300,
+            )  # fmt: skip
             yield ev.RankTimed(
                 t=self.t, request=request, rank=1, compute_s=own, wait_s=own * 6, steps=8, peak=100
             )

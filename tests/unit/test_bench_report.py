@@ -17,6 +17,7 @@ from core.bench.compare import Side, compare
 from core.bench.metrics import DECODE, TTFT
 from core.bench.report import Report, report
 from core.bench.suite import Choosing, Goal, Suite
+from core.bench.table import shares
 from tests.unit.benches import SUITE, T0, Made, plan
 
 HOSTILE = '<script>alert("x")</script>|\x1b[31m'
@@ -48,6 +49,16 @@ def test_figures_are_what_the_tokens_events_say() -> None:
     assert short.figures["aggregate_tps"].mean == pytest.approx(8 / 1.1)
     assert short.peak == 300
     assert len(told.trials) == 12  # warm-ups are kept, and counted nowhere
+
+
+def test_where_each_ranks_time_went_is_told_apart() -> None:
+    told = made(token_s=0.1, repeat_sd=0.0, suite=Suite(name="s", prompt=(16,), generate=(8,)))
+    first, last = shares(told.rows[0].trials)
+    # 0.4 s to the first token and seven gaps; of what the first rank waited a quarter was handing over.
+    assert first.compute_share == pytest.approx(0.6 / 1.1)
+    assert (first.wait_share, first.transfer_share) == pytest.approx((0.075 / 1.1, 0.025 / 1.1))
+    assert (last.compute_share, last.transfer_share) == (pytest.approx(0.1 / 1.1), 0)
+    assert export.busy(told.rows)[0].startswith("auto: a 55% busy 7% waiting 2.3% handing over, b ")
 
 
 def test_requests_at_once_are_measured_over_wall_time() -> None:

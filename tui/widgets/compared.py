@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from textwrap import wrap
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from core.bench import export
 from core.bench.compare import Comparison, Effect, Verdict
 from core.bench.lint import Weight
 from core.bench.report import Report
-from tui.widgets.cells import Cell, fit, line, table
+from tui.widgets.cells import GAP, Cell, fit, line, table
 
 WORDS: dict[Verdict, Cell] = {
     "faster": ("↑ faster", "bold $text-success"),
@@ -69,20 +70,18 @@ def _differences(comparison: Comparison, width: int) -> list[Content]:
     if not comparison.differences:
         text = "Devices, links, plans, model and versions are the same."
         return [line((text, "$muted"), width=width)]
-    body = [(d.what, d.first, d.second) for d in comparison.differences]
-    widths = [max(len(row[i]) for row in body) for i in range(3)]
-    if sum(widths) + 4 <= width:
-        return [
-            line(
-                (fit(what, widths[0]), "$muted"), (f"  {fit(a, widths[1])}", ""), (f"  {b}", ""), width=width
-            )
-            for what, a, b in body
-        ]
+    body: list[list[Cell]] = [
+        [(d.what, "$muted"), (d.first, ""), (d.second, "")] for d in comparison.differences
+    ]
+    widths = [max(cell_len(row[i][0]) for row in body) for i in range(3)]
+    if sum(widths) + 2 * GAP <= width:
+        heads: list[Cell] = [(text, "bold $text-accent") for text in ("differs", "first", "this one")]
+        return table([heads, *body], width, flex=2)
     rows: list[Content] = []
-    for what, first, second in body:
+    for (what, style), first, second in body:
         rows += [
-            line((what, "$muted"), (f"  first  {first}", ""), width=width),
-            line((" " * len(what), ""), (f"  now    {second}", ""), width=width),
+            line((fit(what, widths[0]), style), ("  first     ", "$muted"), first, width=width),
+            line((" " * widths[0], ""), ("  this one  ", "$muted"), second, width=width),
         ]
     return rows
 
