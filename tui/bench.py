@@ -15,13 +15,12 @@ from core import events as ev
 from core.bench import export
 from core.bench.bencher import Bencher
 from core.bench.collect import split_name
-from core.bench.contenders import Contenders
+from core.bench.contenders import here
 from core.bench.metrics import telling
 from core.bench.progress import turn
 from core.bench.report import Report, compared, report
 from core.bench.suite import NamedSplit, Suite, SuiteError, load
 from core.bus import Bus
-from core.circumstances import hosts, wires
 from core.cluster import Cluster
 from core.models.fingerprint import fingerprint
 from core.models.spec import ModelSpec
@@ -92,7 +91,7 @@ async def _measure(cluster: Cluster, spec: ModelSpec, suite: Suite) -> None:
     await planned(cluster)
     await measured(bus)
     auto = await planned(cluster)
-    made = Contenders(spec, hosts(bus.state), wires(bus.state), auto.context, auto.backend, auto)
+    made = here(bus.state, auto, auto.context)
     contenders = made.of(suite)
     for reason in made.left_out:
         print(f"exo-tui: left out: {reason}", file=sys.stderr)

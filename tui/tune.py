@@ -11,12 +11,11 @@ from pathlib import Path
 import msgspec
 
 from core.bench.bencher import Bencher, BenchError
-from core.bench.contenders import Contenders
+from core.bench.contenders import here
 from core.bench.export import change
 from core.bench.suite import Suite
 from core.bench.tune import SUITE, Tried, Tuned, Tuner
 from core.bus import Bus
-from core.circumstances import hosts, wires
 from core.cluster import Cluster
 from core.models.fingerprint import fingerprint
 from core.models.spec import ModelSpec
@@ -60,7 +59,7 @@ async def _search(cluster: Cluster, spec: ModelSpec) -> Tuned:
     auto = await planned(cluster)
     if len(auto.stages) < 2:
         raise Failure("the plan is a single stage: there is no split to tune")
-    made = Contenders(spec, hosts(bus.state), wires(bus.state), auto.context, auto.backend, auto)
+    made = here(bus.state, auto, auto.context)
     alone = dict(made.of(Suite(name="single", plans=("single",))))
     model = await asyncio.to_thread(fingerprint, Path(spec.path))
     bencher = Bencher(cluster, SUITE, [], spec.vocabulary, model)

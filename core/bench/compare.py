@@ -158,7 +158,8 @@ def _points(first: Side, second: Side) -> Pairs:
     return {point: (own, sides[1][point]) for point, own in sides[0].items() if point in sides[1]}
 
 
-def _groups(metric: Metric, trials: Sequence[Trial]) -> Groups:
+def groups(metric: Metric, trials: Sequence[Trial]) -> Groups:
+    """The logarithms of a figure of these trials, by launch."""
     found: dict[int, list[float]] = {}
     for trial in trials:
         value = metric.of(trial)
@@ -167,17 +168,17 @@ def _groups(metric: Metric, trials: Sequence[Trial]) -> Groups:
     return [found[launch] for launch in sorted(found)]
 
 
-def _repeated(groups: Groups) -> bool:
+def _repeated(side: Groups) -> bool:
     """Whether anything can be said of how the values spread."""
-    return any(len(launch) > 1 for launch in groups) or len(groups) >= ENOUGH_LAUNCHES
+    return any(len(launch) > 1 for launch in side) or len(side) >= ENOUGH_LAUNCHES
 
 
 def _effect(metric: Metric, point: Point | None, a: list[Trial], b: list[Trial], count: int) -> Effect | None:
-    groups = _groups(metric, a), _groups(metric, b)
-    if not all(map(_repeated, groups)):
+    pair = groups(metric, a), groups(metric, b)
+    if not all(map(_repeated, pair)):
         return None
     return contrast(
-        [groups],
+        [pair],
         1 - (1 - CONFIDENCE) / count,
         metric=metric.title,
         point=point.label if point else "requests",
@@ -190,9 +191,9 @@ def _overall(points: Pairs) -> Effect | None:
     titles: list[str] = []
     for point, (a, b) in points.items():
         metric = telling(point)
-        groups = _groups(metric, a), _groups(metric, b)
-        if all(map(_repeated, groups)):
-            pairs.append(groups)
+        pair = groups(metric, a), groups(metric, b)
+        if all(map(_repeated, pair)):
+            pairs.append(pair)
             titles.append(metric.title)
     if not pairs:
         return None
@@ -209,9 +210,9 @@ def contrast(
     more_is_better: bool,
 ) -> Effect:
     """The mean effect over points, each a pair of logarithms by launch."""
-    sides = [[groups[side] for groups in pairs] for side in (0, 1)]
-    centres = [mean([mean([mean(launch) for launch in groups]) for groups in side]) for side in sides]
-    enough = all(len(groups) >= ENOUGH_LAUNCHES for side in sides for groups in side)
+    sides = [[pair[side] for pair in pairs] for side in (0, 1)]
+    centres = [mean([mean([mean(launch) for launch in point]) for point in side]) for side in sides]
+    enough = all(len(point) >= ENOUGH_LAUNCHES for side in sides for point in side)
     errors = [_over_launches(side) if enough else _over_repeats(side) for side in sides]
     squared = sum(error for error, _ in errors)
     freedom = _freedom(errors)
@@ -243,20 +244,20 @@ Error = tuple[float, float]
 
 def _over_launches(side: Sequence[Groups]) -> Error:
     count = min(map(len, side))
-    means = [mean([mean(groups[launch]) for groups in side]) for launch in range(count)]
+    means = [mean([mean(point[launch]) for point in side]) for launch in range(count)]
     return variance(means) / count, count - 1
 
 
 def _over_repeats(side: Sequence[Groups]) -> Error:
     """Points and launches are independent here; what launches share is `LAUNCH_SD`."""
     squared, below = 0.0, 0.0
-    for groups in side:
-        told = [launch for launch in groups if len(launch) > 1]
+    for point in side:
+        told = [launch for launch in point if len(launch) > 1]
         # A launch with a single repeat spreads as the others do.
         assumed = max(map(variance, told), default=0.0)
-        for launch in groups:
+        for launch in point:
             spread = variance(launch) if len(launch) > 1 else assumed
-            own = spread / effective(launch) / (len(side) * len(groups)) ** 2
+            own = spread / effective(launch) / (len(side) * len(point)) ** 2
             squared += own
             below += own**2 / max(1, len(launch) - 1)
     return squared, squared**2 / below if below else 1.0

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from core.bench.suite import NamedSplit, Suite
+from core.circumstances import hosts, wires
 from core.models.spec import ModelSpec
 from core.plan.backend import Asked, again
 from core.plan.plan import Backend, Host, Plan, PlanError, Stage, Wire
 from core.plan.propose import propose, split
 from core.plan.rules import even, exo, llama_cpp
 from core.plan.setting import Setting
+from core.state import ClusterState
 
 RULES = {"even": even, "exo": exo, "memory": llama_cpp}
 
 Contender = tuple[str, Plan]
+
+
+def here(state: ClusterState, auto: Plan, context: int) -> Contenders:
+    """Those of the devices that are ready now, for the model that is chosen."""
+    if state.model is None:
+        raise PlanError("no model is chosen")
+    return Contenders(state.model, hosts(state), wires(state), context, auto.backend, auto)
 
 
 class Contenders:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from core import events as ev
 from core.bench.bencher import Bencher, Ground
-from core.bench.contenders import Contenders
+from core.bench.contenders import here
 from core.bench.suite import Suite
-from core.circumstances import hosts, wires
 from core.intents import why_not_bench
 from core.models.fingerprint import fingerprint
 
@@ -38,7 +37,7 @@ class Benches:
             )
             return
         context = max(auto.context, suite.longest)
-        made = Contenders(spec, hosts(state), wires(state), context, auto.backend, auto)
+        made = here(state, auto, context)
         contenders = await asyncio.to_thread(made.of, suite)
         if state.by_hand and state.plan is not None:
             # What a person has put together is what he wants to see measured, beside the suite's own.

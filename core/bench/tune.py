@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from core.bench.bencher import Bencher, BenchError
-from core.bench.compare import CONFIDENCE, Effect, contrast, disagreeing
+from core.bench.compare import CONFIDENCE, Effect, contrast, disagreeing, groups
 from core.bench.metrics import DECODE, Trial
+from core.bench.stats import mean
 from core.bench.suite import Repeats, Suite
 from core.bench.table import ENOUGH_LAUNCHES
 from core.plan.plan import Plan, PlanError
@@ -146,10 +147,8 @@ class Tuner:
         return f"wrote another greedy text in {differ} of {count} answers" if differ else ""
 
     def _effect(self, first: Counts, second: Counts) -> Effect:
-        groups = [_logs(self._trials[counts]) for counts in (first, second)]
-        return contrast(
-            [(groups[0], groups[1])], CONFIDENCE, metric=DECODE.title, point="", more_is_better=True
-        )
+        pair = groups(DECODE, self._trials[first]), groups(DECODE, self._trials[second])
+        return contrast([pair], CONFIDENCE, metric=DECODE.title, point="", more_is_better=True)
 
 
 def around(counts: Counts, step: int) -> Iterator[Counts]:
@@ -163,15 +162,5 @@ def around(counts: Counts, step: int) -> Iterator[Counts]:
                 yield tuple(moved)
 
 
-def _logs(trials: Sequence[Trial]) -> list[list[float]]:
-    found: dict[int, list[float]] = {}
-    for trial in trials:
-        value = DECODE.of(trial)
-        if value:
-            found.setdefault(trial.launch, []).append(math.log(value))
-    return list(found.values())
-
-
 def _speed(trials: Sequence[Trial]) -> float:
-    groups = _logs(trials)
-    return math.exp(sum(sum(group) / len(group) for group in groups) / len(groups))
+    return math.exp(mean([mean(launch) for launch in groups(DECODE, trials)]))
