@@ -79,7 +79,7 @@ async def bench(args: Namespace) -> int:
     finally:
         await cluster.close()
     told = _read(file)
-    print(f"exo-tui: recorded in {file}", file=sys.stderr)
+    _say(f"recorded in {file}")
     _print(told, as_json=args.json)
     if interrupted:
         return INTERRUPTED
@@ -94,10 +94,12 @@ async def _measure(cluster: Cluster, spec: ModelSpec, suite: Suite) -> None:
     made = here(bus.state, auto, auto.context)
     contenders = made.of(suite)
     for reason in made.left_out:
-        print(f"exo-tui: left out: {reason}", file=sys.stderr)
+        _say(f"left out: {reason}")
     if not contenders:
         raise Failure("none of the suite's plans can be made here")
     model = await asyncio.to_thread(fingerprint, Path(spec.path))
+    counts = f"points {len(suite.points)}, plans {len(contenders)}, launches {suite.launches}"
+    _say(f"suite {suite.name}: {counts}; ctrl+c ends it and keeps what was measured")
     bus.subscribe(_Progress(suite).hear)
     await Bencher(cluster, suite, contenders, spec.vocabulary, model).run()
 
@@ -113,7 +115,7 @@ class _Progress:
         """Say what is being measured, and what came of it."""
         match event:
             case ev.RunStarted():
-                self._say(f"launching {split_name(event.plan)}")
+                _say(f"launching {split_name(event.plan)}")
             case ev.TrialStarted():
                 self._now = event
             case ev.TrialDone() if self._now is not None:
@@ -123,14 +125,15 @@ class _Progress:
                     metric = telling(trial.point)
                     value = metric.of(trial)
                     what = f"{metric.title} {value:.{metric.digits}f} {metric.unit}" if value else "no figure"
-                self._say(f"{now.plan}, {now.point.label}, {turn(self._suite, now)}: {what}")
+                _say(f"{now.plan}, {now.point.label}, {turn(self._suite, now)}: {what}")
             case ev.Alert() if event.level != "info":
-                self._say(f"{event.subject}: {event.text}")
+                _say(f"{event.subject}: {event.text}")
             case _:
                 pass
 
-    def _say(self, text: str) -> None:
-        print(f"exo-tui: {text}", file=sys.stderr, flush=True)
+
+def _say(text: str) -> None:
+    print(f"exo-tui: {text}", file=sys.stderr, flush=True)
 
 
 def _read(file: Path) -> Report:

@@ -41,7 +41,7 @@ STOPPED_S = 0.01
 """As long as it is stopped it then runs."""
 ENOUGH = 19 / 20
 KINDS = ("same", "slowed")
-IDLE = 0.25
+IDLE = 0.5
 """Cores that other programs may use: a session during which it was more is kept apart, and does not count."""
 
 
