@@ -85,5 +85,8 @@ def _lines(found: Tuned) -> list[str]:
     lines += [_line(tried) for tried in found.tried]
     if found.gain is None:
         return [*lines, "", f"Nothing was shown to be faster than the planner's {planned_}."]
+    if found.best == found.planned:
+        why = f"what seemed to be was not over all launches: {change(found.gain)}"
+        return [*lines, "", f"The planner's {planned_} stays; {why}."]
     options = f"--split {','.join(map(str, found.best))} --on {','.join(found.devices)}"
     return [*lines, "", f"{best} is faster than the planner's {planned_}: {change(found.gain)}.", options]

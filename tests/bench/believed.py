@@ -42,7 +42,8 @@ STOPPED_S = 0.01
 ENOUGH = 19 / 20
 KINDS = ("same", "slowed")
 IDLE = 0.5
-"""Cores that other programs may use: a session during which it was more is kept apart, and does not count."""
+"""Cores that other programs may use: a session during which it was more is kept apart, and does not count,
+unless it was run before all of them (`chrt -r 1 python -m …`)."""
 
 
 class Slowed:
@@ -141,7 +142,7 @@ async def measure(folder: Path, suite: Suite, wanted: dict[str, int], *, tiny: b
     for kind in kinds:
         file, others = folder / f"{kind}-{time.strftime('%H%M%S')}.exo", Others()
         await session(model, file, split, suite, slowed=kind == "slowed")
-        if others.cores > IDLE:
+        if others.cores > IDLE and os.sched_getscheduler(0) == os.SCHED_OTHER:
             file = file.rename(folder / f"disturbed-{file.name}")
         told(side(file), others.cores)
 
