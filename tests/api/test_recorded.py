@@ -8,6 +8,7 @@ from core import events as ev
 from core.bench.collect import measured
 from core.bench.metrics import Answer
 from core.session.format import read
+from core.text import clean
 from tests.api.served import GREEDY, Served
 from tests.e2e.until import soon
 
@@ -46,7 +47,8 @@ async def test_the_recording_has_each_request_as_its_client_saw_it(server: Serve
         assert client.usage is not None
         assert answer.tokens == client.usage.completion_tokens
         assert answer.prompt == client.usage.prompt_tokens
-        assert "".join(piece for _, piece in client.pieces) == text
+        # What is recorded is fit to be shown; a program gets it as the model wrote it.
+        assert "".join(clean(piece) for _, piece in client.pieces) == text
         # A recorded span lies within the client's: it begins when the request has come, and a token is told
         # of before it is sent.
         assert answer.ttft_s is not None and answer.total_s is not None
