@@ -9,6 +9,7 @@ import queue
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,7 @@ class Channel:
         self._out = os.dup(1)
         os.dup2(2, 1)
         self._lock = threading.Lock()
+        self._unsaid: deque[dict[str, Any]] = deque()
         self._operations: queue.Queue[dict[str, Any]] = queue.Queue()
         self._news = threading.Condition()
         self._requests: dict[int, dict[str, Any]] = {}
@@ -50,11 +52,21 @@ class Channel:
 
     def emit(self, ev: str, **fields: Any) -> None:
         """Write one event; never interleaved with another thread's."""
-        line = json.dumps({"ev": ev, **fields}, separators=(",", ":")).encode() + b"\n"
+        self.later(ev, **fields)
+        self.flush()
+
+    def later(self, ev: str, **fields: Any) -> None:
+        """An event that the next `flush` or `emit` writes, before its own."""
+        self._unsaid.append({"ev": ev, **fields})
+
+    def flush(self) -> None:
+        """Write what is to be said."""
         with self._lock:
+            said = [self._unsaid.popleft() for _ in range(len(self._unsaid))]
+            lines = b"".join(json.dumps(one, separators=(",", ":")).encode() + b"\n" for one in said)
             try:
-                while line:
-                    line = line[os.write(self._out, line) :]
+                while lines:
+                    lines = lines[os.write(self._out, lines) :]
             except OSError:  # the console is gone: nothing said here can be heard
                 os._exit(1)
 

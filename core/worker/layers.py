@@ -29,6 +29,7 @@ class Cell:
         self.outbox: dict[tuple[int, Key], mx.array] = {}  # what later layers were to be given
         self.wanted: set[tuple[int, Key]] = set()  # of those
         self.left: list[Any] = []  # the outputs of the last layer here
+        self.eager = False  # whether passes are to be computed, not just looked at
 
     def clear(self) -> None:
         """Let go of one pass."""
@@ -73,12 +74,16 @@ class Elsewhere(Hollow):
 
 
 class Edge(Hollow):
-    """A local layer whose arguments come from the cell where it has any, and whose outputs it may note."""
+    """A local layer whose arguments come from the cell where it has any, and whose outputs it may note.
 
-    def __init__(self, original: nn.Module, cell: Cell, index: int, leaves: bool) -> None:
+    One that `starts` the stage is computed while the graph of the layers behind it is still being built.
+    """
+
+    def __init__(self, original: nn.Module, cell: Cell, index: int, starts: bool, leaves: bool) -> None:
         super().__init__(original)
         object.__setattr__(self, "_cell", cell)
         object.__setattr__(self, "_index", index)
+        object.__setattr__(self, "_starts", starts)
         object.__setattr__(self, "_leaves", leaves)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -87,8 +92,10 @@ class Edge(Hollow):
             args = tuple(inbox.get((index, place), one) for place, one in enumerate(args))
             kwargs = {name: inbox.get((index, name), one) for name, one in kwargs.items()}
         y = self._original(*args, **kwargs)
+        parts = y if isinstance(y, tuple) else (y,)
+        if self._starts and self._cell.eager:
+            mx.async_eval([one for one in parts if isinstance(one, mx.array)])
         if self._leaves:
-            parts = y if isinstance(y, tuple) else (y,)
             # Handles of their own: what follows the layers may assign into these arrays.
             self._cell.left = [mx.stop_gradient(one) if isinstance(one, mx.array) else one for one in parts]
         return y

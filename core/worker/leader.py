@@ -88,7 +88,9 @@ class Leader:
                     wait([read for read, _ in self._reading.values()], LOOK, FIRST_COMPLETED)
                 self._hear(self._channel.waiting(block=free and not self._reading))
                 self._admit()
-                if self._compute():
+                computed = self._compute()
+                self._channel.flush()
+                if computed:
                     while self._wire is not None and self._asked and self._wire.arrived():
                         self._receive()
                 elif self._asked:

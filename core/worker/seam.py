@@ -70,9 +70,9 @@ def cut(layers: list[Any], start: int, end: int, wiring: Wiring) -> tuple[Cell, 
         cell.wanted = after.handed_on if before is None else set()
     taking: Mapping[int, Any] = dict.fromkeys(before.layers if before else ())
     for index, layer in enumerate(layers):
-        leaves = after is not None and index == end - 1
+        starts, leaves = index == start, after is not None and index == end - 1
         if not start <= index < end:
             layers[index] = Elsewhere(layer, cell, index, wiring.main, wiring.arity[index])
-        elif index in taking or leaves:
-            layers[index] = Edge(layer, cell, index, leaves)
+        elif starts or leaves or index in taking:
+            layers[index] = Edge(layer, cell, index, starts, leaves)
     return cell, before, after

@@ -6,14 +6,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import math
 import select
 import selectors
 import socket
 import struct
 import time
+from typing import Any
 
 import mlx.core as mx
-import numpy as np
 
 from .wire import WORDS, Frame, Lost, frame_of, shape_of
 
@@ -22,7 +23,10 @@ TOKEN = 32  # bytes
 HELLO = struct.Struct(f"<{TOKEN}si")  # launch token, sender's rank
 CONNECT = 10.0  # seconds for a connection to stand
 STRANGER = 5.0  # seconds a caller has to present the token
-PLAIN = {mx.float32: np.dtype(np.float32), mx.int32: np.dtype(np.int32)}  # others travel as their bits
+# Buffer formats, see `struct`; the other dtypes travel as their bits. No numpy: after a pass over the weights
+# nothing of it is left in the processor's caches, and each call takes 0.3 ms.
+PLAIN: dict[mx.Dtype, Any] = {mx.float32: "f", mx.int32: "i"}
+BITS: Any = "H"
 SMALL = 1 << 16  # below this many bytes one write beats two
 
 
@@ -117,9 +121,10 @@ class Sockets:
             self._write(self._right, self._right_rank, "right", header)
             return
         tensor = frame.tensor
-        if tensor.dtype == mx.bfloat16:  # numpy has no bfloat16: the same bits under another name
+        if tensor.dtype not in PLAIN:
             tensor = tensor.view(mx.uint16)
-        payload = np.ascontiguousarray(np.asarray(tensor)).data.cast("B")
+        payload: Any = memoryview(tensor)  # type: ignore[arg-type]
+        payload = payload.cast("B") if payload.c_contiguous else memoryview(payload.tobytes())
         if payload.nbytes <= SMALL:
             self._write(self._right, self._right_rank, "right", header + payload)
         else:
@@ -134,10 +139,8 @@ class Sockets:
             tensor = None
             if announced is not None:
                 shape, dtype = announced
-                plain = PLAIN.get(dtype, np.dtype(np.uint16))
-                count = shape[1] * shape[2] * plain.itemsize
-                data = np.frombuffer(self._read(self._left, self._left_rank, "left", count), plain)
-                tensor = mx.array(data.reshape(shape))
+                data = self._read(self._left, self._left_rank, "left", math.prod(shape) * dtype.size)
+                tensor = mx.array(memoryview(data).cast(PLAIN.get(dtype, BITS), shape))
                 tensor = tensor if dtype in PLAIN else tensor.view(dtype)
             return frame_of(header, tensor)
         except ValueError as error:

@@ -111,6 +111,8 @@ class Stage:
             _read(layer.parameters(), singly=divide is not None)
         progress(len(own), len(own) + 1)
         _read(self._held, singly=divide is not None)
+        if not self._whole:
+            self._cell.eager = True
         progress(len(own) + 1, len(own) + 1)
 
     def _lift(self) -> None:

@@ -103,7 +103,7 @@ class Stream:
 
     def _emit(self, ids: list[int], told: dict[str, Any]) -> None:
         if not self._mute and (ids or any(told.values())):
-            self._channel.emit("tokens", id=self.name, ids=ids, **told)
+            self._channel.later("tokens", id=self.name, ids=ids, **told)  # the next step goes first
 
     def _likely(self, token: int, logprob: float) -> tuple[int, float, str]:
         # JSON knows no infinity; OpenAI's API says -9999 for what cannot come.
