@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+from math import ceil
 from pathlib import Path
 
 import psutil
@@ -44,7 +45,9 @@ async def _up(rank: Rank) -> int:
         beats.cancel()
 
 
-async def test_cancel_ends_within_a_token_and_leaves_the_next_request_whole(cluster, alone) -> None:
+async def test_cancel_ends_within_two_steps_on_all_ranks_and_leaves_the_next_request_whole(
+    cluster, alone
+) -> None:
     async with cluster("llama", [2, 4]) as ranks:
         name = ranks.ask(PROMPT, LONG)
         await _after(ranks.ranks[0], 5)
@@ -53,6 +56,10 @@ async def test_cancel_ends_within_a_token_and_leaves_the_next_request_whole(clus
         ids, done = await ranks.answer(name)
         assert done["why"] == "cancel"
         assert 5 <= len(ids) < LONG
+        prefill = ceil((len(PROMPT) - 1) / 16)  # in steps of the test's chunk
+        for rank in ranks.ranks:
+            timed = await rank.until(lambda one: one["ev"] == "timed" and one["id"] == name)
+            assert timed["steps"] - prefill - len(ids) in (0, 1, 2)
         ids, _ = await ranks.generate(PROMPT)
         assert ids == alone("llama", 48)
 
