@@ -1,4 +1,4 @@
-"""Keeps the cables between devices, and says loudly when a pair's path has become worse."""
+"""Keeps the cables between devices, and says it when one is pulled or got slower."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from core import events as ev
 from core.bus import Bus
 from core.complaints import explain
-from core.probe.cables import cables, worse
+from core.probe.cables import cables
 from core.wiring import Cable
 
 
@@ -16,16 +16,12 @@ class Cabling:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._paths: dict[tuple[str, str], ev.LinkMeasured] = {}
-        """The last path of each pair that was measured."""
         self._faults: dict[str, str] = {}
         """What RDMA failed with on a device, until the next run."""
 
     def consider(self, event: ev.AnyEvent) -> None:
-        """Match cables again when an end has changed; watch the paths."""
+        """Match cables again when an end has changed."""
         match event:
-            case ev.LinkMeasured():
-                self._compare(event)
             case ev.DeviceWired() | ev.RunStopped():
                 self._match()
             case ev.RunStarted():
@@ -61,28 +57,6 @@ class Cabling:
             if old is not None and old.gbps and cable.gbps and cable.gbps < old.gbps:
                 self._alert("warning", cable, f"runs at {cable.gbps:g} Gb/s now, {old.gbps:g} before")
 
-    def _compare(self, event: ev.LinkMeasured) -> None:
-        if event.kind == "unknown":
-            return
-        pair = (event.source, event.target)
-        before, self._paths[pair] = self._paths.get(pair), event
-        if before is None or event.kind == before.kind:
-            return
-        names = f"{event.source} → {event.target}"
-        if worse(event.kind, before.kind):
-            self._bus.publish(
-                ev.Alert(
-                    t=event.t,
-                    level="error",
-                    subject=names,
-                    text=f"goes by {_path(event)} now, it went by {_path(before)}",
-                )
-            )
-        elif worse(before.kind, event.kind):
-            self._bus.publish(
-                ev.Alert(t=event.t, level="info", subject=names, text=f"goes by {_path(event)} again")
-            )
-
     def _blame(self, event: ev.RankLogged) -> None:
         run, known = self._bus.state.run, explain(event.line)
         if known is None or not known.rdma or run is None or not 0 <= event.rank < len(run.ranks):
@@ -101,21 +75,6 @@ class Cabling:
 def _names(cable: Cable) -> str:
     far = f"{cable.b.device} ({cable.b.port})" if cable.b else cable.far
     return f"{cable.a.device} ({cable.a.port}) — {far}"
-
-
-def _path(event: ev.LinkMeasured) -> str:
-    ends = "–".join(dict.fromkeys(filter(None, (event.source_interface, event.target_interface))))
-    return f"{KINDS[event.kind]} ({ends})" if ends else KINDS[event.kind]
-
-
-KINDS: dict[ev.LinkKind, str] = {
-    "loopback": "loopback",
-    "thunderbolt": "Thunderbolt",
-    "ethernet": "Ethernet",
-    "wifi": "Wi-Fi",
-    "vpn": "a VPN",
-    "unknown": "an unknown path",
-}
 
 
 def _in_use(bus: Bus) -> set[frozenset[str]]:

@@ -48,9 +48,17 @@ def _held(state: ClusterState) -> dict[str, int]:
 
 
 def wires(state: ClusterState) -> list[Wire]:
-    """The links whose last burst was answered, and each pair of devices with cables ready for RDMA."""
+    """The path in use of each link whose last burst was answered, and each pair of devices with cables ready
+    for RDMA."""
     over_ip = [
-        Wire(a=link.source, b=link.target, kind=link.last.kind, rtt_us=link.last.p50_us)
+        Wire(
+            a=link.source,
+            b=link.target,
+            kind=link.last.kind,
+            rtt_us=link.last.p50_us,
+            rate=link.lane.rate.last,
+            ends=(link.last.local, link.last.address),
+        )
         for link in state.links.values()
         if link.last is not None and not link.failure
     ]
@@ -84,7 +92,8 @@ def standing(state: ClusterState) -> dict[str, str]:
 
 def circumstances(state: ClusterState) -> frozenset[object]:
     """What a plan depends on, coarsely: it changes only when another plan may come of it. A link counts by
-    its kind, how many times four its round trip exceeds the floor, and whether all are measured yet."""
+    its kind, its ends, its rate to one digit, how many times four its round trip exceeds the floor, and
+    whether all are measured yet."""
     devices = {
         (device.id, device.sample.memory_limit)
         for device in state.devices.values()
@@ -99,7 +108,7 @@ def circumstances(state: ClusterState) -> frozenset[object]:
         for wire in between
         if wire.rtt_us is not None and wire.rtt_us > FLOOR_US
     }
-    kinds = {(wire.a, wire.b, wire.kind, wire.rdma) for wire in between}
+    kinds = {(w.a, w.b, w.kind, w.rdma, w.ends[1], f"{w.rate or 0:.0e}") for w in between}
     complete = {sum(not wire.rdma for wire in between) >= len(names) * (len(names) - 1) // 2}
     return frozenset(devices | slow | kinds | complete)
 
@@ -107,4 +116,4 @@ def circumstances(state: ClusterState) -> frozenset[object]:
 def closely(state: ClusterState) -> object:
     """What the figures of a plan depend on: memory to a few megabytes, round trips to two digits."""
     there = [(h.id, h.memory_limit, h.memory_used // _ROUGHLY, h.tuning) for h in hosts(state)]
-    return there, [(w.a, w.b, w.kind, f"{w.rtt_us or 0:.2g}") for w in wires(state)]
+    return there, [(w.a, w.b, w.kind, f"{w.rtt_us or 0:.2g}", f"{w.rate or 0:.2g}") for w in wires(state)]

@@ -24,7 +24,7 @@ from core.conversations.manner import Manner
 from core.conversations.turns import turns
 from core.faults import chaos, inject
 from core.handmade import Handmade
-from core.intents import FaultKind, why_not_ask, why_not_launch
+from core.intents import FaultKind, why_not_ask, why_not_launch, why_not_measure
 from core.library import Library
 from core.member import Member
 from core.models.spec import ModelSpec
@@ -38,6 +38,7 @@ from core.remote.connection import Target
 from core.remote.door import Door
 from core.remote.machine import LocalMachine, Machine
 from core.request import NotTaken, Prompt, QueueFull, Sampling, Source
+from core.routes import Routes
 from core.run.aftermath import Aftermath
 from core.run.launch import LaunchError, Run
 from core.run.queue import Asked, Queue
@@ -48,7 +49,7 @@ from core.session.record import Recorder
 from core.session.recordings import Recordings
 from core.shelf import Shelf
 from core.state import THIS_MACHINE
-from core.survey import survey
+from core.survey import Survey
 from core.text import clean, clean_line
 from core.wish import Wish
 
@@ -98,6 +99,8 @@ class Cluster:
         wish = wish or Wish(everywhere=rehearsal is not None)
         learnt = None if rehearsal else config.cache / "devices.json"
         self._cabling = Cabling(bus)
+        self._routes = Routes(bus)
+        self._survey = Survey(self._members, bus)
         self._planner = Planner(bus, spec, wish, learnt)
         self._handmade = Handmade(bus)
         self.shelf = Shelf(config.folder / "plans")
@@ -132,7 +135,7 @@ class Cluster:
         else:
             self._join_configured()
         await self._browse()
-        self._spawn(survey(self._members, self.bus))
+        self._spawn(self._survey.run())
 
     def _join_configured(self) -> None:
         if self._config.local:
@@ -207,10 +210,21 @@ class Cluster:
             member = self._members[device]
             self._spawn(provisioning.remove(member, self._doors[device], self.bus.publish))
 
+    def measure(self, device: str) -> None:
+        if reason := why_not_measure(self.bus.state, device):
+            self._alert("warning", "bandwidth", reason)
+        else:
+            self._spawn(self._survey.load(device))
+
+    async def measured(self) -> None:
+        """Measure what every path carries; returns when that is done."""
+        await self._survey.load()
+
     # The plan
 
     def _consider(self, event: ev.AnyEvent) -> None:
         self._cabling.consider(event)
+        self._routes.consider(event)
         self._queue.consider(event)
         self._recovery.consider(event)
         self._aftermath.consider(event)

@@ -171,6 +171,8 @@ class Check(msgspec.Struct, frozen=True, omit_defaults=True):
     ok: bool
     told: str
     remedy: str = ""
+    about: str = ""
+    """The other device, where there is one."""
 
 
 class DeviceChecked(Event, frozen=True, kw_only=True):
@@ -187,6 +189,13 @@ class DeviceChecked(Event, frozen=True, kw_only=True):
     def failed(self) -> Check | None:
         """The first check that is not as it should be."""
         return next((check for check in self.checks if not check.ok), None)
+
+
+class PathsChecked(Event, frozen=True, kw_only=True):
+    """Whether a device and each other one can call the other, tried both ways."""
+
+    device: str
+    checks: tuple[Check, ...]
 
 
 class DeviceProvisioned(Event, frozen=True, kw_only=True):
@@ -211,7 +220,9 @@ class LinkMeasured(Event, frozen=True, kw_only=True):
     target: str
     kind: LinkKind
     address: str
-    """Where on the target the burst went; a run uses the same address."""
+    """Where on the target the burst went."""
+    local: str = ""
+    """Where on the source it came from."""
     source_interface: str = ""
     target_interface: str = ""
     """Those that the burst used, where the devices' lists of interfaces tell."""
@@ -228,6 +239,32 @@ class LinkFailed(Event, frozen=True, kw_only=True):
     source: str
     target: str
     reason: str
+    address: str = ""
+
+
+class PathChosen(Event, frozen=True, kw_only=True):
+    """Of the paths between two devices this is the one that plans reckon with and the next run uses."""
+
+    source: str
+    target: str
+    address: str
+    """Where the path ends on the target."""
+    why: str = ""
+
+
+class BandwidthMeasured(Event, frozen=True, kw_only=True):
+    """What one TCP stream carries over a path, counted where it arrives, without its first moments."""
+
+    source: str
+    target: str
+    address: str
+    there: float | None = None
+    """Bytes a second from source to target."""
+    back: float | None = None
+    sent: int = 0
+    """Bytes that it took, both ways."""
+    problem: str = ""
+    """Why a figure is not there."""
 
 
 class ModelChosen(Event, frozen=True, kw_only=True):
@@ -622,6 +659,9 @@ AnyEvent = (
     | DeviceProvisioned
     | LinkMeasured
     | LinkFailed
+    | PathChosen
+    | BandwidthMeasured
+    | PathsChecked
     | ModelChosen
     | DeviceTuned
     | PlanChosen

@@ -52,7 +52,14 @@ class Handmade:
         """Look again at a plan taken by hand when what it depends on may have changed."""
         state = self._bus.state
         telling = (
-            ev.DeviceSeen | ev.DeviceSample | ev.DeviceTuned | ev.LinkMeasured | ev.LinkFailed | ev.RunStopped
+            ev.DeviceSeen
+            | ev.DeviceSample
+            | ev.DeviceTuned
+            | ev.LinkMeasured
+            | ev.LinkFailed
+            | ev.PathChosen
+            | ev.BandwidthMeasured
+            | ev.RunStopped
         )
         if not isinstance(event, telling) or not state.by_hand or state.plan is None:
             return

@@ -163,6 +163,10 @@ class Intents(Protocol):
         """End the suite; what was measured stays."""
         ...
 
+    def measure(self, device: str) -> None:
+        """Measure what each path between a device and the others carries, for a second each way."""
+        ...
+
     def provision(self, device: str) -> None:
         """Make a Python with this console's mlx on a device; whoever calls has a person's yes."""
         ...
@@ -284,6 +288,18 @@ def why_not_provision(state: ClusterState, device: str) -> str | None:
         return "that is under way"
     if state.run is not None and state.run.live:
         return "a run is live; stop it first"
+    return None
+
+
+def why_not_measure(state: ClusterState, device: str) -> str | None:
+    """The reason the bandwidth of a device's paths cannot be measured now, None when it can."""
+    if state.bench is not None and state.bench.live:
+        return "a suite is being measured; this would disturb it"
+    if state.open:
+        return "an answer is being written; this would disturb it"
+    links = [link for link in state.links.values() if device in (link.source, link.target)]
+    if not any(link.last is not None and not link.failure for link in links):
+        return "no path of it to another device is known to work yet"
     return None
 
 

@@ -8,6 +8,7 @@ import itertools
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ from core.remote.hostkeys import HostKeyChanged
 from core.remote.machine import Machine, Process
 from core.remote.provision import here
 from core.text import clean_line
+from core.ways import Way
 from core.wiring import Wiring
 
 BEAT = 3.0
@@ -32,8 +34,13 @@ RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 NOT_FOUND = 127
 """What a shell exits with when there is no such program."""
 
+A = TypeVar("A", bound=message.Answer)
 Publish = Callable[[ev.AnyEvent], None]
 Reach = Callable[[], Awaitable[Machine]]
+
+
+class DeviceLost(Exception):
+    """The device, or its agent, went away; the member says so itself."""
 
 
 class _NoPython(Exception):
@@ -61,8 +68,8 @@ class Member:
         self._agent: Process | None = None
         self._listens = asyncio.Event()
         """Not set while an order to listen is unanswered."""
-        self._bursts: dict[str, asyncio.Future[message.Probed | None]] = {}
-        """Probes under way; None is the answer when the device is lost meanwhile."""
+        self._answers: dict[tuple[type[message.Answer], str], asyncio.Future[Any]] = {}
+        """Answers awaited, by kind and id of the order; None when the device is lost meanwhile."""
         self._numbers = itertools.count()
         self._wanted_again = asyncio.Event()
 
@@ -97,41 +104,67 @@ class Member:
         if self.machine is not None:
             await self.machine.close()
 
-    async def probe(self, target: Member) -> None:
-        """Measure one burst of round trips to another device, and publish what came of it."""
+    async def probe(self, target: Member, way: Way | None = None) -> bool:
+        """Measure one burst of round trips to another device, and publish what came of it; whether anything
+        was answered. Without a `way` it goes where SSH reaches the device."""
         machine = self.machine
         if machine is None or target.machine is None or self._agent is None:
-            return
-        address = target.machine.seen_from(machine)
-        number = str(next(self._numbers))
-        answer: asyncio.Future[message.Probed | None] = asyncio.get_running_loop().create_future()
-        self._bursts[number] = answer
+            return False
+        way = way or Way(target.machine.seen_from(machine))
+        try:
+            burst = links.burst(await self.tried(target, way))
+        except DeviceLost:  # which is said elsewhere
+            return False
+        except ValueError as error:
+            ends = {"source": self.name, "target": target.name, "address": way.address}
+            self._publish(ev.LinkFailed(t=time.time(), reason=str(error), **ends))
+            return False
+        local = burst.local or way.local or machine.address
+        path = cables.path(self.wiring, local, target.wiring, way.address)
+        event = links.measured(
+            burst, source=self.name, target=target.name, path=path, address=way.address, t=time.time()
+        )
+        self._publish(event)
+        return isinstance(event, ev.LinkMeasured)
+
+    async def tried(self, target: Member, way: Way, **more: object) -> message.Probed:
+        """One burst, as the agent tells it. Raises ValueError with the reason, or DeviceLost."""
         try:
             async with asyncio.timeout(PROBE_S):
-                port = await target.echoes_at(address)
-                self._order(op="probe", id=number, address=address, port=port, token=target.token)
-                probed = await answer
-            if probed is None:  # which is said elsewhere
-                return
-            burst = links.burst(probed)
-        except (TimeoutError, ValueError) as error:
-            reason = str(error) or f"{self.name} did not report its probe"
-            self._publish(ev.LinkFailed(t=time.time(), source=self.name, target=target.name, reason=reason))
-            return
-        finally:
-            self._bursts.pop(number, None)
-        path = cables.path(self.wiring, probed.local or machine.address, target.wiring, address)
-        self._publish(
-            links.measured(
-                burst, source=self.name, target=target.name, path=path, address=address, t=time.time()
-            )
-        )
+                port = await target.echoes_at(way.address)
+                number, answer = self.expect(message.Probed)
+                self.order(
+                    op="probe", id=number, address=way.address, port=port, token=target.token,
+                    source=way.local, **more,
+                )  # fmt: skip
+                return await answer
+        except TimeoutError:
+            raise ValueError(f"{self.name} did not report its probe") from None
+
+    def expect(self, kind: type[A], number: str = "") -> tuple[str, asyncio.Future[A]]:
+        """The id for an order, a new one unless it is to have a second answer, and the answer of that kind.
+
+        Awaiting it raises DeviceLost where none will come.
+        """
+        number = number or str(next(self._numbers))
+        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        key = kind, number
+        self._answers[key] = answer
+        answer.add_done_callback(lambda _: self._answers.pop(key, None))
+        if self._agent is None:
+            _give_up(answer)
+        return number, answer
+
+    def order(self, **order: object) -> None:
+        """Tell the agent to do something; nothing happens where it is gone."""
+        if self._agent is not None:
+            self._agent.write(msgspec.json.encode(order) + b"\n")
 
     async def echoes_at(self, address: str) -> int:
         """The port where the agent echoes at an address of its machine. Raises ValueError where it cannot."""
         if address not in self.ports:
             self._listens.clear()
-            self._order(op="listen", addresses=[*self.ports, address], token=self.token)
+            self.order(op="listen", addresses=[*self.ports, address], token=self.token)
             await self._listens.wait()
         if address not in self.ports:
             raise ValueError(f"{self.name} cannot listen on {address}")
@@ -152,7 +185,7 @@ class Member:
     async def _follow(self, machine: Machine, argv: list[str], program: bytes) -> str:
         self._agent = agent = await machine.start(argv)
         agent.write(program)
-        self._order(op="listen", addresses=[machine.address], token=self.token)
+        self.order(op="listen", addresses=[machine.address], token=self.token)
         gone = asyncio.create_task(machine.gone())
         complaints = asyncio.create_task(_last_line(agent))
         listening = asyncio.create_task(self._listen(agent))
@@ -208,12 +241,12 @@ class Member:
             case message.Listening():
                 self.ports = dict(said.ports)
                 self._listens.set()
-            case message.Probed():
-                waiting = self._bursts.get(str(said.id))
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(said)
             case message.Refused():
                 raise ValueError(said.reason)
+            case _:
+                waiting = self._answers.get((type(said), str(said.id)))
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(said)
 
     def _note(self, read: message.Read) -> None:
         """Publish what follows from a source's new words, where it is anything new."""
@@ -234,17 +267,12 @@ class Member:
             self._gaps = dict(self.readings.gaps)
             self._publish(ev.DeviceGaps(t=time.time(), device=self.name, gaps=self._gaps))
 
-    def _order(self, **order: object) -> None:
-        if self._agent is not None:
-            self._agent.write(msgspec.json.encode(order) + b"\n")
-
     async def _let_go(self) -> None:
         machine, self.machine, self._agent = self.machine, None, None
         self.ports = {}
         self._listens.set()
-        for waiting in self._bursts.values():
-            if not waiting.done():
-                waiting.set_result(None)
+        for waiting in tuple(self._answers.values()):
+            _give_up(waiting)
         if machine is not None:
             await machine.close()
 
@@ -260,6 +288,12 @@ class Member:
                 peer=self._peer,
             )
         )
+
+
+def _give_up(answer: asyncio.Future[Any]) -> None:
+    if not answer.done():
+        answer.set_exception(DeviceLost())
+        answer.exception()  # so that nobody complains where it is awaited no more
 
 
 async def _see_off(process: Process) -> None:

@@ -54,6 +54,8 @@ class Planner:
             | ev.DeviceSample
             | ev.LinkMeasured
             | ev.LinkFailed
+            | ev.PathChosen
+            | ev.BandwidthMeasured
             | ev.CablesSeen
             | ev.RunStopped
         )

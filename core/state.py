@@ -22,6 +22,8 @@ THIS_MACHINE = "this-machine"
 
 LOG_LINES = 200
 ALERTS = 500
+LANES = 16
+"""Paths of a link that are kept."""
 ANSWERED = 64
 """Requests kept after their end, of those that belong to no conversation."""
 
@@ -47,19 +49,43 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     gaps: dict[str, str] = {}
     """What cannot be known about it, and why."""
     checked: ev.DeviceChecked | None = None
+    reached: tuple[ev.Check, ...] = ()
+    """The ways to and from each other device."""
     provisioned: ev.DeviceProvisioned | None = None
 
 
-class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """A measured path from one device to another."""
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the paths of a link."""
 
-    source: str
-    target: str
     last: ev.LinkMeasured | None = None
     failure: str = ""
     p50: Series = Series()
     """Round trip in microseconds, median of a burst."""
     p99: Series = Series()
+    loaded: ev.BandwidthMeasured | None = None
+    rate: Series = Series()
+    """Bytes a second, of the slower direction."""
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured from one device to another: of the path in use, and of each path there is."""
+
+    source: str
+    target: str
+    lanes: dict[str, Lane] = {}
+    """By address at the target."""
+    in_use: str = ""
+    """That of the path in use; empty while none was chosen, and the last one measured counts."""
+    last: ev.LinkMeasured | None = None
+    failure: str = ""
+    p50: Series = Series()
+    """Round trip in microseconds, median of a burst, over whichever path was in use."""
+    p99: Series = Series()
+
+    @property
+    def lane(self) -> Lane:
+        """The path in use."""
+        return self.lanes.get(self.in_use or (self.last.address if self.last else ""), Lane())
 
 
 class Rank(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +256,7 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             | ev.DeviceKept()
             | ev.DeviceGaps()
             | ev.DeviceChecked()
+            | ev.PathsChecked()
             | ev.DeviceProvisioned()
         ):
             return _device(state, event)
@@ -239,7 +266,7 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             return replace(state, questions={**state.questions, event.device: event})
         case ev.TrustAnswered():
             return replace(state, questions={k: q for k, q in state.questions.items() if k != event.device})
-        case ev.LinkMeasured() | ev.LinkFailed():
+        case ev.LinkMeasured() | ev.LinkFailed() | ev.PathChosen() | ev.BandwidthMeasured():
             return _link(state, event)
         case ev.ModelChosen():
             if state.model == event.spec:
@@ -317,6 +344,7 @@ def _device(
         | ev.DeviceFacts
         | ev.DeviceSample
         | ev.DeviceChecked
+        | ev.PathsChecked
         | ev.DeviceProvisioned
         | ev.DeviceTuned
         | ev.DeviceWired
@@ -345,6 +373,8 @@ def _device(
             device = replace(device, facts=event)
         case ev.DeviceChecked():
             device = replace(device, checked=event)
+        case ev.PathsChecked():
+            device = replace(device, reached=event.checks)
         case ev.DeviceProvisioned():
             device = replace(device, provisioned=event)
         case ev.DeviceTuned():
@@ -375,23 +405,41 @@ def _plan(
     return state if state.by_hand else replace(state, plan=state.auto)
 
 
-def _link(state: ClusterState, event: ev.LinkMeasured | ev.LinkFailed) -> ClusterState:
+def _link(
+    state: ClusterState, event: ev.LinkMeasured | ev.LinkFailed | ev.PathChosen | ev.BandwidthMeasured
+) -> ClusterState:
     key = link_key(event.source, event.target)
     link = state.links.get(key) or Link(source=event.source, target=event.target)
+    lane = link.lanes.get(event.address, Lane())
     match event:
         case ev.LinkMeasured():
-            link = replace(
-                link,
-                last=event,
-                failure="",
-                p50=link.p50.push(event.t, event.p50_us),
-                p99=link.p99.push(event.t, event.p99_us),
-            )
+            lane = replace(lane, last=event, failure="", **_pushed(lane, event.t, event.p50_us, event.p99_us))
         case ev.LinkFailed():
-            link = replace(
-                link, failure=event.reason, p50=link.p50.push(event.t, None), p99=link.p99.push(event.t, None)
-            )
+            lane = replace(lane, failure=event.reason, **_pushed(lane, event.t, None, None))
+        case ev.BandwidthMeasured():
+            slower = min((way for way in (event.there, event.back) if way is not None), default=None)
+            lane = replace(lane, loaded=event, rate=lane.rate.push(event.t, slower))
+        case ev.PathChosen():
+            now = _pushed(link, event.t, lane.p50.last, lane.p99.last)
+            link = replace(link, in_use=event.address, last=lane.last, failure=lane.failure, **now)
+    if event.address:
+        link = replace(link, lanes=_latest({**link.lanes, event.address: lane}, link.in_use, event.address))
+    used = link.in_use in ("", event.address) or event.address == ""
+    if used and isinstance(event, ev.LinkMeasured):
+        link = replace(link, last=event, failure="", **_pushed(link, event.t, event.p50_us, event.p99_us))
+    elif used and isinstance(event, ev.LinkFailed):
+        link = replace(link, failure=event.reason, **_pushed(link, event.t, None, None))
     return replace(state, links={**state.links, key: link})
+
+
+def _latest(lanes: dict[str, Lane], *kept: str) -> dict[str, Lane]:
+    """Without the oldest, as addresses come and go."""
+    old = [address for address in lanes if address not in kept][: max(0, len(lanes) - LANES)]
+    return {address: lane for address, lane in lanes.items() if address not in old}
+
+
+def _pushed(to: Lane | Link, t: float, p50: float | None, p99: float | None) -> dict[str, Series]:
+    return {"p50": to.p50.push(t, p50), "p99": to.p99.push(t, p99)}
 
 
 def _run(state: ClusterState, event: ev.RunReady | ev.RunStopped | ev.RunBlamed) -> ClusterState:

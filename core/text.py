@@ -59,6 +59,12 @@ def size(count: float) -> str:
     return f"{count:.1f} GiB"
 
 
+def pace(rate: float) -> str:
+    """Bytes a second as networks tell them, in bits: `955 Mb/s`, `16.4 Gb/s`."""
+    bits = rate * 8
+    return f"{bits / 1e9:.3g} Gb/s" if bits >= 9.995e8 else f"{bits / 1e6:.3g} Mb/s"
+
+
 def scrub(value: Any, limit: int = 2**22) -> Any:
     """A decoded value with every string in it, however deep, through `clean`."""
     match value:

@@ -131,6 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     devices.add_argument(
         "--wait", type=_number(0, 3600), default=3.0, metavar="S", help="seconds to listen (default 3)"
     )
+    devices.add_argument(
+        "--bandwidth", action="store_true", help="also measure what each path carries, a second each way"
+    )
     devices.add_argument("--json", action="store_true")
 
     plan = add("plan", "tui.planning:plan", "plan without launching")

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from core.bus import Bus
-from core.intents import Intents, Playback, why_not_ask, why_not_bench, why_not_launch
+from core.intents import Intents, Playback, why_not_ask, why_not_bench, why_not_launch, why_not_measure
 from core.state import ClusterState
 
 if TYPE_CHECKING:
@@ -41,6 +41,13 @@ class Desk:
         """Workers of ours may be alive."""
         run = self.state.run
         return self.intents is not None and run is not None and run.live
+
+    def measure(self, device: str) -> str | None:
+        """Have the bandwidth of a device's paths measured; the reason where that cannot be."""
+        reason = self.why_not("measure") or why_not_measure(self.state, device)
+        if reason is None and self.intents is not None:
+            self.intents.measure(device)
+        return reason
 
     def why_not(self, action: str) -> str | None:
         """The reason an action is not possible now, None when it is."""

@@ -15,9 +15,10 @@ from core.circumstances import wires
 from core.cluster import Cluster
 from core.models.spec import ModelSpec
 from core.plan.plan import Plan
+from core.routes import broken, lanes, told
 from core.session.record import software
-from core.state import ClusterState
-from core.text import size
+from core.state import ClusterState, Lane, Link
+from core.text import pace, size
 from tui import prepare
 from tui.cli import DONE, FAILED, Failure
 
@@ -58,6 +59,8 @@ async def devices(args: Namespace) -> int:
     try:
         await prepare.start(cluster)
         await asyncio.sleep(args.wait)
+        if args.bandwidth:
+            await cluster.measured()
         state = bus.state
     finally:
         await cluster.close()
@@ -68,9 +71,10 @@ async def devices(args: Namespace) -> int:
             {
                 "peers": [msgspec.to_builtins(peer) for peer in state.peers.values()],
                 "devices": [_device(device_id, state) for device_id in state.devices],
+                "paths": [_path(state, link, lane) for link, lane in _paths(state)],
                 "links": [
-                    {"a": wire.a, "b": wire.b, "kind": wire.kind, "rtt_us": wire.rtt_us}
-                    for wire in wires(state)
+                    {"a": w.a, "b": w.b, "kind": w.kind, "rtt_us": w.rtt_us, "rate": w.rate}
+                    for w in wires(state)
                 ],
             }
         )
@@ -78,10 +82,41 @@ async def devices(args: Namespace) -> int:
     for device in state.devices.values():
         memory = f"{size(device.sample.memory_limit)} usable" if device.sample else device.detail
         print(f"device  {device.name:24} {device.status:10} {device.address:22} {memory}")
+    for link, lane in _paths(state):
+        assert lane.last is not None
+        pair = f"{link.source} → {link.target}"
+        why = broken(state, link, lane)
+        word = "broken" if why else "in use" if lane.last.address == link.in_use else "spare"
+        trip = why or f"{lane.last.p50_us / 1e3:.3g} ms"
+        rates = lane.loaded and [rate for rate in (lane.loaded.there, lane.loaded.back) if rate is not None]
+        carries = f", {' there, '.join(pace(rate) for rate in rates)} back" if rates else ""
+        print(f"path    {pair:24} {word:10} {told(lane.last):22} {trip}{carries}")
     for peer in state.peers.values():
         services = " ".join(service.removesuffix(".local.") for service in peer.services)
         print(f"peer    {peer.name:24} {'announced':10} {', '.join(peer.addresses):22} {services}")
     return DONE
+
+
+def _paths(state: ClusterState) -> list[tuple[Link, Lane]]:
+    """Every path that was measured, those in use first of each link."""
+    return [(link, lane) for link in state.links.values() for lane in lanes(link).values() if lane.last]
+
+
+def _path(state: ClusterState, link: Link, lane: Lane) -> dict[str, Any]:
+    last, loaded = lane.last, lane.loaded
+    assert last is not None
+    return {
+        "a": link.source,
+        "b": link.target,
+        "addresses": [last.local, last.address],
+        "interfaces": [last.source_interface, last.target_interface],
+        "kind": last.kind,
+        "in_use": last.address == link.in_use,
+        "problem": broken(state, link, lane),
+        "rtt_us": last.p50_us,
+        "there": loaded.there if loaded else None,
+        "back": loaded.back if loaded else None,
+    }
 
 
 def _device(device_id: str, state: ClusterState) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from core.bench.suite import Choosing, Suite
 from core.models.spec import ModelSpec
 from core.plan.plan import Plan
 from core.session.format import Recording
-from core.state import ClusterState, apply
+from core.state import ClusterState, apply, link_key
 
 
 class DeviceCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +134,7 @@ class _Walk:
                 self.failed += 1
             case ev.FaultInjected():
                 self.faults += 1
-            case ev.LinkMeasured():
+            case ev.LinkMeasured() if event is self.state.links[link_key(event.source, event.target)].last:
                 self.bursts.setdefault((event.source, event.target), []).append(event)
             case ev.Tick():
                 if self._tick:

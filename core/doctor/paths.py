@@ -20,6 +20,7 @@ def findings(state: ClusterState) -> Iterator[Finding]:
             yield _failed(state, link)
         elif link.last is not None and (slow := _SLOW.get(link.last.kind)):
             yield from _detour(state, link, slow)
+    yield from _one_way(state)
     if state.run is not None:
         for rank in state.run.ranks:
             yield from _rank(rank)
@@ -27,22 +28,46 @@ def findings(state: ClusterState) -> Iterator[Finding]:
 
 def _failed(state: ClusterState, link: Link) -> Finding:
     back = state.links.get(f"{link.target}→{link.source}")
-    todo = ""
-    if UNREACHABLE in link.failure:
-        todo = (
-            "macOS answers so where Local Network privacy forbids it; start exo-tui from Terminal or over "
-            "ssh, outside of a tmux that was started elsewhere"
-        )
-        if back is not None and not back.failure:
-            todo = f"the way back works, so {link.target} is up: {todo}"
+    works_back = back is not None and not back.failure
     return Finding(
         level="error",
         devices=(link.source, link.target),
         where=f"{link.source} → {link.target}",
         what="no answer",
         why=link.failure,
-        todo=todo or "check the firewalls of both, and that they are in one network",
+        todo=remedy(link.failure, link.target, works_back=works_back),
     )
+
+
+def remedy(failure: str, called: str, *, works_back: bool) -> str:
+    """What to do where one device cannot call another one. `works_back`: that one can call the first."""
+    if UNREACHABLE in failure:
+        todo = (
+            "macOS answers so where Local Network privacy forbids it; start exo-tui from Terminal or over "
+            "ssh, outside of a tmux that was started elsewhere"
+        )
+        return f"the way back works, so {called} is up: {todo}" if works_back else todo
+    if works_back:
+        return f"the way back works: let the firewall of {called} take connections to Python"
+    return "check the firewalls of both, and that they are in one network"
+
+
+def _one_way(state: ClusterState) -> Iterator[Finding]:
+    """Of pairs whose link works, but not for whoever calls from the other end; once for both ends."""
+    told = {frozenset((link.source, link.target)) for link in state.links.values() if link.failure}
+    for device in state.devices.values():
+        for check in device.reached:
+            pair = frozenset((device.id, check.about))
+            if not check.ok and device.status == "ready" and pair not in told:
+                told.add(pair)
+                yield Finding(
+                    level="error",
+                    devices=(device.id, check.about),
+                    where=f"{device.id} — {check.about}",
+                    what="they cannot call each other both ways",
+                    why=f"{device.id}: {check.told}",
+                    todo=check.remedy,
+                )
 
 
 def _detour(state: ClusterState, link: Link, slow: str) -> Iterator[Finding]:

@@ -165,6 +165,8 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     rtt_us: float | None = None
     rate: float | None = None
     """Measured bytes/s."""
+    ends: tuple[str, str] = ("", "")
+    """The path's addresses on a and on b, where each can be called by the other; empty where not known."""
     rdma: tuple[tuple[str, str], ...] = ()
     """RDMA devices at a's and at b's end of each cable between them that is ready for it."""
 

@@ -42,6 +42,8 @@ CHILD_TIMEOUT = 2.0
 IDLE_TIMEOUT = 5.0
 CONNECTIONS = 32
 WAITING_PROBES = 16
+LOAD_SECONDS = 5.0
+LOAD_BYTES = 1 << 32
 STREAM_RETRY = 60.0
 
 PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/opt/homebrew/bin", "/usr/local/bin")
@@ -693,6 +695,101 @@ def probe(order: dict[str, Any]) -> None:
     )
 
 
+# Bandwidth: one end sends for a moment, the other counts. Nothing listens before or after.
+
+
+def sink(order: dict[str, Any]) -> None:
+    """Listen for one peer with the token, and count what it sends. Its first moments are left out."""
+    seconds = max(0.05, min(LOAD_SECONDS, float(order["seconds"])))
+    most = max(1, min(LOAD_BYTES, int(order["bytes"])))
+    token = str(order["token"]).encode()
+    skip = max(0.0, min(seconds / 2, float(order.get("skip", 0.0))))
+    total = 0
+    rate: float | None = None
+    problem: str | None = None
+    try:
+        family, place = resolve(order["address"], 0)
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            listener.bind(place)
+            listener.listen(1)
+            say({"ev": "sinking", "id": order["id"], "port": listener.getsockname()[1]})
+            peer = admit(listener, token, time.monotonic() + LOAD_SECONDS)
+        with peer:
+            total, rate = drain(peer, most, skip, time.monotonic() + 2 * seconds + CONNECT_TIMEOUT)
+    except OSError as error:
+        problem = error.strerror or str(error) or type(error).__name__
+    say({"ev": "sunk", "id": order["id"], "bytes": total, "rate": rate, "error": problem})
+
+
+def admit(listener: socket.socket, token: bytes, until: float) -> socket.socket:
+    """The first peer that knows the token."""
+    while True:
+        listener.settimeout(max(0.001, until - time.monotonic()))
+        try:
+            peer, _ = listener.accept()
+        except socket.timeout:
+            raise OSError("nobody came") from None
+        try:
+            shown = receive(peer, TOKEN, min(until, time.monotonic() + CONNECT_TIMEOUT))
+        except OSError:
+            shown = None
+        if shown is not None and len(token) == TOKEN and hmac.compare_digest(shown, token):
+            return peer
+        peer.close()
+
+
+def drain(peer: socket.socket, most: int, skip: float, until: float) -> tuple[int, float | None]:
+    """Bytes until the peer has sent all, and how many a second after the first `skip` seconds."""
+    room = bytearray(1 << 20)
+    total = counted = 0
+    began = since = last = 0.0
+    while total < most:
+        peer.settimeout(max(0.001, until - time.monotonic()))
+        try:
+            count = peer.recv_into(room)
+        except socket.timeout:
+            break  # what a slow path still holds is of no interest
+        if not count:
+            break
+        last = time.perf_counter()
+        if not total:
+            began = since = last
+        elif since == began and last - began >= skip:
+            since, counted = last, 0
+        else:
+            counted += count  # what came with the clock's start came before it
+        total += count
+    return total, counted / (last - since) if last > since and counted else None
+
+
+def load(order: dict[str, Any]) -> None:
+    """Send zeros to a sink, for so many seconds or bytes, whichever is over first."""
+    seconds = max(0.05, min(LOAD_SECONDS, float(order["seconds"])))
+    most = max(1, min(LOAD_BYTES, int(order["bytes"])))
+    sent = 0
+    problem: str | None = None
+    try:
+        family, place = resolve(order["address"], int(order["port"]))
+        with socket.socket(family, socket.SOCK_STREAM) as peer:
+            if order.get("source"):
+                peer.bind(resolve(order["source"], 0)[1])
+            peer.settimeout(CONNECT_TIMEOUT)
+            peer.connect(place)
+            peer.sendall(str(order["token"]).encode())
+            zeros = memoryview(bytes(1 << 20))
+            until = time.monotonic() + seconds
+            while sent < most and time.monotonic() < until:
+                peer.settimeout(max(0.001, until + CONNECT_TIMEOUT - time.monotonic()))
+                sent += peer.send(zeros[: most - sent])
+            peer.shutdown(socket.SHUT_WR)
+            peer.settimeout(CONNECT_TIMEOUT + seconds)
+            with contextlib.suppress(socket.timeout):
+                peer.recv(1)  # closed by the other end once it has it all
+    except OSError as error:
+        problem = error.strerror or str(error) or type(error).__name__
+    say({"ev": "loaded", "id": order["id"], "bytes": sent, "error": problem})
+
+
 class Orders:
     """Carries out what the console asks, away from the thread that keeps the lease."""
 
@@ -701,9 +798,10 @@ class Orders:
         self.echo = Echo()
         self.todo: Waiting = queue.Queue()
         self.probes: Waiting = queue.Queue(WAITING_PROBES)
+        self.sinks: Waiting = queue.Queue(1)
 
     def start(self) -> None:
-        for waiting in (self.todo, self.probes):
+        for waiting in (self.todo, self.probes, self.sinks):
             threading.Thread(target=self.work, args=(waiting,), daemon=True).start()
 
     def take(self, line: bytes) -> None:
@@ -718,10 +816,14 @@ class Orders:
             elif op == "probe":
                 # One burst at a time: two at once would measure each other.
                 self.probes.put_nowait((probe, order))
+            elif op == "load":
+                self.probes.put_nowait((load, order))
+            elif op == "sink":
+                self.sinks.put_nowait((sink, order))
             else:
                 self.refuse("unknown order")
         except queue.Full:
-            self.refuse("too many bursts are waiting")
+            self.refuse("too many measurements are waiting")
         except (KeyError, OverflowError, TypeError, ValueError) as error:
             self.refuse("%s: %s" % (type(error).__name__, error))
 

@@ -21,6 +21,8 @@ class Burst(msgspec.Struct, frozen=True):
     rtts_us: tuple[float, ...]
     sent: int
     error: str = ""
+    local: str = ""
+    """The address it came from."""
 
 
 def burst(message: Probed) -> Burst:
@@ -33,6 +35,7 @@ def burst(message: Probed) -> Burst:
         rtts_us=tuple(sorted(message.rtts_us)),
         sent=message.sent,
         error=clean_line(message.error or ""),
+        local=clean_line(message.local),
     )
 
 
@@ -52,7 +55,7 @@ def measured(
     """The event that `burst` amounts to: failed only when not a single answer came."""
     if not burst.rtts_us:
         reason = burst.error or f"none of {burst.sent} messages was answered in time"
-        return LinkFailed(t=t, source=source, target=target, reason=reason)
+        return LinkFailed(t=t, source=source, target=target, reason=reason, address=address)
     return LinkMeasured(
         t=t,
         source=source,
@@ -61,6 +64,7 @@ def measured(
         source_interface=path.source,
         target_interface=path.target,
         address=address,
+        local=burst.local,
         sent=burst.sent,
         received=len(burst.rtts_us),
         min_us=burst.rtts_us[0],

@@ -15,6 +15,7 @@ LIMIT = 256 * 1024
 Word = Annotated[str, Meta(max_length=256)]
 Text = Annotated[str, Meta(max_length=65536)]
 Sources = Annotated[dict[Word, Text], Meta(max_length=16)]
+Bytes = Annotated[int, Meta(ge=0, le=2**40)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
@@ -72,13 +73,39 @@ class Probed(msgspec.Struct, frozen=True, tag_field="ev", tag="probed"):
     """The address that the device's system talked from."""
 
 
+class Sinking(msgspec.Struct, frozen=True, tag_field="ev", tag="sinking"):
+    """First answer to a `sink` order: where it listens for the moments of a measurement."""
+
+    id: str | int
+    port: Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Sunk(msgspec.Struct, frozen=True, tag_field="ev", tag="sunk"):
+    """Last answer to a `sink` order: what came, and bytes a second after its first moments."""
+
+    id: str | int
+    bytes: Bytes
+    rate: Annotated[float, Meta(ge=0, le=1e15)] | None = None
+    error: Text | None = None
+
+
+class Loaded(msgspec.Struct, frozen=True, tag_field="ev", tag="loaded"):
+    """Answer to a `load` order: what was sent."""
+
+    id: str | int
+    bytes: Bytes
+    error: Text | None = None
+
+
 class Refused(msgspec.Struct, frozen=True, tag_field="ev", tag="refused"):
     """An order the agent could not carry out."""
 
     reason: Text
 
 
-Message = Facts | Sample | Read | Listening | Probed | Refused
+Answer = Probed | Sinking | Sunk | Loaded
+"""What answers an order by its id."""
+Message = Facts | Sample | Read | Listening | Answer | Refused
 
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 

@@ -19,16 +19,22 @@ def orders(
 
     Raises PlanError where the wires, as they are now, do not join what is to meet over RDMA.
 
-    Addresses are chosen here for both ends of a connection: each is where a rank is seen from the one that
-    will call it.
+    Addresses are chosen here for both ends of a connection: each is the called rank's on the path in use
+    between the two, or where its machine is reached from the caller's where no path was measured.
     """
     posts = plan.posts
+
+    def called(rank: int, by: int) -> str:
+        there, caller = posts[rank].device, posts[by % len(posts)].device
+        measured = (_end(wire, there) for wire in wires if {wire.a, wire.b} == {there, caller})
+        return next(filter(None, measured), machines[rank].seen_from(machines[by]))
+
     rdma = _rdma(plan, wires) if plan.backend in RDMA else {}
     grouped: Order = {}
     if max(plan.groups) > 1:
         rings = [
-            machine.seen_from(machines[rank - 1 if post.part else rank + post.parts - 1])
-            for rank, (post, machine) in enumerate(zip(posts, machines, strict=True))
+            called(rank, by=rank - 1 if post.part else rank + post.parts - 1)
+            for rank, post in enumerate(posts)
         ]
         grouped = {"mode": "tensor", "groups": plan.groups, "rings": rings}
     return [
@@ -41,12 +47,18 @@ def orders(
             "backend": plan.backend,
             "context": plan.context,
             # The rank before it calls; the first one is called by the last.
-            "address": machine.seen_from(machines[rank - 1]),
+            "address": called(rank, by=rank - 1),
             **grouped,
             **rdma.get(post.device, {}),
         }
-        for rank, (post, machine, model) in enumerate(zip(posts, machines, models, strict=True))
+        for rank, (post, model) in enumerate(zip(posts, models, strict=True))
     ]
+
+
+def _end(wire: Wire, device: str) -> str:
+    """The address of a wire on a device; nothing where it means something on that device only."""
+    end = wire.ends[wire.b == device]
+    return "" if "%" in end else end
 
 
 def _rdma(plan: Plan, wires: Sequence[Wire]) -> dict[str, Order]:

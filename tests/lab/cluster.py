@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,24 @@ def device(host: Host, **more: object) -> dict[str, object]:
     key = str(host.lab.key)
     entry = {"host": host.ip, "name": host.name, "user": USER, "port": 22, "key": key}
     return {**entry, "python": sys.executable, **more}
+
+
+def older(lab: Lab) -> str:
+    """An environment like this one, but for an mlx that says it is older."""
+    folder, version = lab.dir / "older", f"{sys.version_info.major}.{sys.version_info.minor}"
+    here_are, there = (
+        Path(sysconfig.get_path("purelib")),
+        folder / "lib" / f"python{version}" / "site-packages",
+    )
+    (there / "mlx-0.20.0.dist-info").mkdir(parents=True)
+    (there / "mlx-0.20.0.dist-info/METADATA").write_text(
+        "Metadata-Version: 2.1\nName: mlx\nVersion: 0.20.0\n"
+    )
+    (there / "rest.pth").write_text(f"{here_are}\n")
+    (folder / "bin").mkdir()
+    (folder / "bin/python").symlink_to(Path(sys.executable).resolve())
+    (folder / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
+    return str(folder / "bin/python")
 
 
 NO_RECOVERY = '[recover]\npolicy = "off"\n'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -27,9 +27,10 @@ def _unless(reason: str | None) -> None:
     pytest.skip(f"no lab: {reason}")
 
 
-def _up() -> Lab:
+def started(hosts: int, cables: Sequence[tuple[str, str]]) -> Lab:
+    """So many hosts with sshd, and these cables."""
     _unless(possible())
-    lab = Lab(3, tb=RING).up()
+    lab = Lab(hosts, tb=cables).up()
     try:
         for host in lab.machines:
             host.sshd()
@@ -44,7 +45,7 @@ def _up() -> Lab:
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """One for all tests that leave it as they found it."""
-    shared = _up()
+    shared = started(3, RING)
     yield shared
     shared.down()
 
@@ -52,7 +53,7 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture
 def fresh_lab() -> Iterator[Lab]:
     """One for a test that breaks it."""
-    own = _up()
+    own = started(3, RING)
     yield own
     own.down()
 

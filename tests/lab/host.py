@@ -42,6 +42,15 @@ LogLevel ERROR
 """
 
 
+# /sys tells of the network that mounted it; without its cgroups agents could not tell their memory.
+OWN_SYSFS = """\
+mkdir /run/keep/cgroup
+mount --rbind /sys/fs/cgroup /run/keep/cgroup
+mount -t sysfs sysfs /sys
+mount --rbind /run/keep/cgroup /sys/fs/cgroup
+"""
+
+
 class LabError(RuntimeError):
     """Something in the lab did not go as it must."""
 
@@ -100,6 +109,7 @@ class Host:
             "hostname": f"{self.name}\n",
         }
         mounts = "mount -t tmpfs -o mode=755 tmpfs /run; mkdir -p /run/sshd /run/dbus /run/lock /run/keep\n"
+        mounts += OWN_SYSFS
         for name, text in etc.items():
             (self.dir / f"etc_{name}").write_text(text)
             mounts += f'mount --bind "$2/etc_{name}" /etc/{name}\n'

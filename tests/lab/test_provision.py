@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import sysconfig
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,30 +17,11 @@ from core.remote.provision import FOLDER, here
 from core.state import ClusterState
 from tests.tiny_models import build
 
-from .cluster import LIMIT, Setup, device
+from .cluster import LIMIT, Setup, device, older
 from .host import Host
 from .vlab import Lab
 
 INSTALL = 120.0
-VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def _older(lab: Lab) -> str:
-    """An environment like this one, but for an mlx that says it is older."""
-    folder = lab.dir / "older"
-    here_are, there = (
-        Path(sysconfig.get_path("purelib")),
-        folder / "lib" / f"python{VERSION}" / "site-packages",
-    )
-    (there / "mlx-0.20.0.dist-info").mkdir(parents=True)
-    (there / "mlx-0.20.0.dist-info/METADATA").write_text(
-        "Metadata-Version: 2.1\nName: mlx\nVersion: 0.20.0\n"
-    )
-    (there / "rest.pth").write_text(f"{here_are}\n")
-    (folder / "bin").mkdir()
-    (folder / "bin/python").symlink_to(Path(sys.executable).resolve())
-    (folder / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
-    return str(folder / "bin/python")
 
 
 def _wheels(folder: Path) -> Path:
@@ -64,7 +43,7 @@ def _wheels(folder: Path) -> Path:
 
 def test_ranks_with_another_mlx_are_refused_by_name(lab: Lab) -> None:
     model = build("llama", lab.dir / "versions")
-    entries = [device(lab["h1"]), device(lab["h2"], python=_older(lab))]
+    entries = [device(lab["h1"]), device(lab["h2"], python=older(lab))]
     setup = Setup(lab, "versions", entries, pinned=("h1", "h2"))
     command = setup.start("run", str(model), "--prompt", "def", "--on", "h1,h2", "--split", "2,4")
     assert command.end() == 1
@@ -88,7 +67,7 @@ async def test_a_device_is_given_a_python_of_its_own_and_loses_it_again(
     bare: Host, fresh_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    entry = msgspec.convert(device(bare, port=2222, python=_older(fresh_lab)), DeviceEntry)
+    entry = msgspec.convert(device(bare, port=2222, python=older(fresh_lab)), DeviceEntry)
     config = Config(tmp_path, tmp_path / "cache", (entry,), local=False)
     config.known_hosts.write_text(bare.known_hosts_line(2222))
     cluster = Cluster(Bus(), config)

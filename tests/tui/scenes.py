@@ -381,6 +381,9 @@ class FakeIntents:
     def abort_bench(self) -> None:
         self.calls.append(("abort",))
 
+    def measure(self, device: str) -> None:
+        self.calls.append(("measure", device))
+
     def provision(self, device: str) -> None:
         self.calls.append(("provision", device))
 

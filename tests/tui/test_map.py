@@ -138,3 +138,58 @@ async def test_other_screens_do_what_the_console_can(console: Open) -> None:
         assert "1 Cluster" in desk.text
         await desk.press("5", "3")
         assert "Memory GiB" in desk.text
+
+
+def two_paths() -> list[ev.AnyEvent]:
+    """mac-a and mac-b by cable, which was measured and is in use, and by Ethernet, which gave no answer."""
+    pair: dict[str, str] = {"source": "mac-a", "target": "mac-b"}
+    burst = ev.LinkMeasured(
+        t=T, kind="thunderbolt", address="10.213.0.2", local="10.213.0.1", source_interface="en2",
+        target_interface="en3", sent=30, received=30, min_us=280, p50_us=310, p99_us=400, **pair,
+    )  # fmt: skip
+    other = ev.LinkMeasured(
+        t=T, kind="ethernet", address="192.0.2.2", source_interface="en0", sent=30, received=30,
+        min_us=280, p50_us=900, p99_us=950, **pair,
+    )  # fmt: skip
+    return [
+        *cluster(2)[:-2],
+        other,
+        burst,
+        ev.PathChosen(t=T, address="10.213.0.2", **pair),
+        ev.BandwidthMeasured(t=T, address="10.213.0.2", there=2e9, back=1.1e9, **pair),
+        ev.LinkFailed(t=T, address="192.0.2.2", reason="no route to host", **pair),
+        ev.DeviceChecked(t=T, device="mac-b", checks=(ev.Check("mlx", True, "0.32.4"),)),
+        ev.PathsChecked(
+            t=T,
+            device="mac-b",
+            checks=(
+                ev.Check("path to mac-a", False, "cannot call it: refused", "see its firewall", "mac-a"),
+            ),
+        ),
+    ]
+
+
+@pytest.mark.parametrize("size", [NARROW, (200, 60)])
+async def test_each_path_of_a_device_is_told_with_what_it_carries_and_each_check(
+    console: Open, size: tuple[int, int]
+) -> None:
+    async with console(two_paths(), size) as desk:
+        await desk.press("5", "w")
+        assert desk.intents.calls == [("measure", "mac-a")]
+        await desk.press("j", "enter", "w")
+        assert desk.intents.calls[1:] == [("measure", "mac-b")]
+        rows = desk.text.splitlines()
+        [used] = [row for row in rows if "Thunderbolt (en2–en3)" in row]
+        assert "310 µs" in used and "● in use" in used
+        assert "↑8.8 Gb/s ↓16 Gb/s" in used or size == NARROW
+        assert any("Ethernet (en0)" in row and "✖ no route to host" in row for row in rows)
+        assert any("✓" in row and "mlx" in row for row in rows)
+        assert any("✗" in row and "path to mac-a" in row and "cannot call it" in row for row in rows)
+
+
+async def test_a_measurement_that_would_disturb_says_so(console: Open) -> None:
+    asked = ev.RequestStarted(t=T, request="r", conversation="", prompt="?", source="api")
+    async with console([*two_paths(), asked], NARROW) as desk:
+        await desk.press("5", "w")
+        await desk.sees("Cannot measure the bandwidth: an")
+        assert desk.intents.calls == []

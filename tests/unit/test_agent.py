@@ -193,6 +193,35 @@ def test_two_agents_measure_the_round_trip_between_them(agents: Agents) -> None:
     assert 0 < event.min_us <= event.p50_us <= event.p99_us
 
 
+def test_two_agents_measure_what_a_path_carries(agents: Agents) -> None:
+    receiver, sender = agents(), agents()
+    limits = {"seconds": 0.2, "bytes": 2**26, "token": TOKEN}
+    for most in (2**26, 1000):
+        receiver.order(op="sink", id="s", address="127.0.0.1", skip=0.05, **limits)
+        port = receiver.hear(message.Sinking).port
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as stranger:
+            stranger.sendall(b"f" * 32)
+            assert stranger.recv(1) == b""
+        sender.order(
+            op="load", id="l", address="127.0.0.1", port=port, source="127.0.0.1", **{**limits, "bytes": most}
+        )
+        sent, came = sender.hear(message.Loaded), receiver.hear(message.Sunk)
+        assert (sent.error, came.error) == (None, None)
+        assert 0 < sent.bytes == came.bytes <= most
+        assert (came.rate is not None and came.rate > 0) == (most > 1000)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), PATIENCE)
+
+
+def test_a_measurement_that_cannot_be_says_why_at_both_ends(agents: Agents) -> None:
+    agent = agents()
+    limits = {"seconds": 0.1, "bytes": 1000, "token": TOKEN}
+    agent.order(op="sink", id="s", address="203.0.113.77", **limits)
+    assert agent.hear(message.Sunk).error
+    agent.order(op="load", id="l", address="127.0.0.1", port=1, **limits)
+    assert agent.hear(message.Loaded).error == "Connection refused"
+
+
 def test_a_wrong_token_is_refused(agents: Agents) -> None:
     agent = agents()
     port = agent.listen("127.0.0.1").ports["127.0.0.1"]

@@ -1,4 +1,4 @@
-"""Cables and paths as they change: what is matched again, and what is said loudly."""
+"""Cables as they change: what is matched again, and what is said loudly."""
 
 from __future__ import annotations
 
@@ -27,23 +27,6 @@ def tell(bus: Bus, *macs: Mac) -> None:
 
 def alerts(bus: Bus) -> list[tuple[str, str, str]]:
     return [(alert.level, alert.subject, alert.text) for alert in bus.state.alerts]
-
-
-def measured(kind: ev.LinkKind, source: str = "", target: str = "", t: float = 2.0) -> ev.LinkMeasured:
-    return ev.LinkMeasured(
-        t=t,
-        source="a",
-        target="b",
-        kind=kind,
-        address="?",
-        source_interface=source,
-        target_interface=target,
-        sent=1,
-        received=1,
-        min_us=1.0,
-        p50_us=1.0,
-        p99_us=1.0,
-    )
 
 
 def test_a_cable_that_is_pulled_is_said_loudly_and_only_once_both_ends_agree(bus: Bus) -> None:
@@ -83,20 +66,6 @@ def test_nobody_claims_that_a_cable_is_gone_which_cannot_be_seen_for_now(bus: Bu
         bus.publish(ev.DeviceGaps(t=1.0, device=mac.name, gaps=readings.gaps))
         bus.publish(ev.DeviceWired(t=1.0, device=mac.name, wiring=wiring))
     assert alerts(bus) == []
-
-
-def test_a_path_that_became_worse_is_an_error_and_a_better_one_news(bus: Bus) -> None:
-    bus.publish(measured("thunderbolt", "en2", "en3"))
-    bus.publish(measured("unknown"))
-    bus.publish(measured("ethernet", "en0", "en0"))
-    bus.publish(measured("vpn"))
-    bus.publish(measured("thunderbolt", "en2", "en3"))
-    bus.publish(measured("thunderbolt", "en2", "en3"))
-    assert alerts(bus) == [
-        ("error", "a → b", "goes by Ethernet (en0) now, it went by Thunderbolt (en2–en3)"),
-        ("error", "a → b", "goes by a VPN now, it went by Ethernet (en0)"),
-        ("info", "a → b", "goes by Thunderbolt (en2–en3) again"),
-    ]
 
 
 def test_rdma_that_failed_in_a_rank_marks_its_cables_until_the_next_run(bus: Bus) -> None:

@@ -40,7 +40,11 @@ def test_no_value_has_no_percentile() -> None:
 def test_a_burst_without_an_answer_is_a_failed_link_with_its_reason() -> None:
     lost = measured(links.burst(Probed("p", [], sent=30, lost=30)))
     assert lost == LinkFailed(
-        t=1.0, source="a", target="b", reason="none of 30 messages was answered in time"
+        t=1.0,
+        source="a",
+        target="b",
+        address="10.0.0.2",
+        reason="none of 30 messages was answered in time",
     )
     refused = measured(links.burst(Probed("p", [], sent=0, lost=0, error="Connection\x1b[2J refused\n")))
     assert isinstance(refused, LinkFailed) and refused.reason == "Connection refused"

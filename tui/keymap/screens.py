@@ -12,11 +12,13 @@ MAP = (
     Binding("enter", "open", "About", tooltip="All about the chosen device", id="map.open"),
     Binding("t", "table", "Table", tooltip="Graph or table", id="map.table"),
     Binding("s", "sort", "Sort", tooltip="By rank, name, memory, worst link, status", id="map.sort"),
+    Binding("w", "measure", "Bandwidth", tooltip="Measure what its paths carry", id="map.measure"),
 )
 
 DEVICE = (
     Binding("right,n", "choose(1)", "Next", tooltip="The next device", id="device.next"),
     Binding("left,p", "choose(-1)", "Previous", tooltip="The one before", id="device.previous"),
+    Binding("w", "measure", "Bandwidth", tooltip="Measure what its paths carry", id="device.measure"),
 )
 
 DOCTOR = (

@@ -10,9 +10,13 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Footer
 
-from core.state import ClusterState, Device
+from core.events import Check
+from core.routes import broken, lanes, told
+from core.state import ClusterState, Device, Lane, Link
+from core.text import pace
 from tui import keymap
 from tui.desk import Desk
 from tui.netmap import MARKS, edge, shown, usual_us
@@ -102,6 +106,69 @@ def link_rows(state: ClusterState, device: Device, width: int) -> list[Content]:
     return table(cells, width, flex=5, right=(3, 4), drop=(4, 2))
 
 
+def path_rows(state: ClusterState, device: Device, width: int) -> list[Content]:
+    """A row for each path to another device, those in use marked."""
+    cells: list[list[Cell]] = []
+    for link in state.links.values():
+        if device.id not in (link.source, link.target):
+            continue
+        other = link.target if link.source == device.id else link.source
+        for address, lane in lanes(link).items():
+            why = broken(state, link, lane)
+            used = address == link.in_use
+            trip = latency(lane.last.p50_us) if lane.last is not None and not why else "—"
+            cells.append(
+                [
+                    (other, "bold"),
+                    (told(lane.last) if lane.last else address, ""),
+                    (trip, "bold"),
+                    (carried(link, lane, device.id), ""),
+                    (f"✖ {why}", "$text-error")
+                    if why
+                    else ("● in use", "$text-success")
+                    if used
+                    else ("", ""),
+                ]
+            )
+    return table(cells, width, flex=4, right=(2,), drop=(3,))
+
+
+def carried(link: Link, lane: Lane, device: str) -> str:
+    """What a path carries from and to a device."""
+    if lane.loaded is None:
+        return ""
+    there, back = lane.loaded.there, lane.loaded.back
+    if device == link.target:
+        there, back = back, there
+    ways = [f"{arrow}{pace(way)}" for arrow, way in (("↑", there), ("↓", back)) if way is not None]
+    return " ".join(ways) or lane.loaded.problem
+
+
+def check_rows(device: Device, width: int) -> list[Content]:
+    """A row for each thing a rank needs of the device, and what to do where it is not so."""
+    checks = (*(device.checked.checks if device.checked else ()), *device.reached)
+    return table([_check(check) for check in checks], width, flex=2)
+
+
+def _check(check: Check) -> list[Cell]:
+    if check.ok:
+        return [("✓", "$text-success"), (check.name, "bold"), (check.told, "$muted")]
+    return [
+        ("✗", "$text-error"),
+        (check.name, "bold"),
+        ("; ".join(filter(None, (check.told, check.remedy))), ""),
+    ]
+
+
+def tell_measured(widget: Widget, desk: Desk, device: str) -> None:
+    """Have the bandwidth measured, and say that it is or why it cannot be."""
+    reason = desk.measure(device)
+    if reason:
+        widget.notify(f"Cannot measure the bandwidth: {reason}", severity="warning", markup=False)
+    else:
+        widget.notify(f"Measuring the paths of {device}, a second each way", markup=False)
+
+
 class DeviceScreen(Screen[None]):
     """Facts and links of a device, above its memory over time."""
 
@@ -149,8 +216,19 @@ class DeviceScreen(Screen[None]):
         links = link_rows(state, device, width)
         if links:
             rows += [Content(""), line(("Links", "bold $text-accent"), width=width), *links]
+        if paths := path_rows(state, device, width):
+            title = line(
+                ("Paths", "bold $text-accent"), ("  w measures what they carry", "$muted"), width=width
+            )
+            rows += [Content(""), title, *paths]
+        if checks := check_rows(device, width):
+            rows += [Content(""), line(("Checks", "bold $text-accent"), width=width), *checks]
         self.query_one("#facts", Rows).show(rows)
         self.query_one("#history", Chart).draw(device_memory(device), state.now)
+
+    def action_measure(self) -> None:
+        """What its paths carry."""
+        tell_measured(self, self._desk, self._device)
 
     def action_choose(self, step: int) -> None:
         """The next device."""

@@ -17,7 +17,7 @@ from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
 from tui.netmap import SORTS, edge, shown, usual_us
-from tui.screens.device import DeviceScreen
+from tui.screens.device import DeviceScreen, tell_measured
 from tui.widgets.cells import Cell, line
 from tui.widgets.filterbar import FilterBar, Filtered
 from tui.widgets.mapview import device_table, star, triangle
@@ -134,6 +134,11 @@ class MapPane(VerticalScroll, Filtered):
         """All about the chosen device."""
         if self._chosen is not None:
             app_of(self).push_screen(DeviceScreen(self._desk, self._chosen))
+
+    def action_measure(self) -> None:
+        """What the paths of the chosen device carry."""
+        if self._chosen is not None:
+            tell_measured(self, self._desk, self._chosen)
 
     def on_click(self, event: Click) -> None:
         """A click on a name chooses that device, a second one opens it."""

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from core.events import LinkMeasured
 from core.state import ClusterState, Link
+from core.text import pace
 from tui.widgets.cells import Cell, line, table
 from tui.widgets.figures import duration, latency
 from tui.widgets.filterbar import matches
@@ -16,7 +18,7 @@ OLD = 15.0
 """Seconds after which a measurement's age is shown: three bursts missed."""
 MOST = 64
 """Links in the table: those that fail, then the first ones. 64 devices have 4032, which nobody reads."""
-_HEAD = ("link", "kind", "address", "p50", "p99", "min", "loss", "")
+_HEAD = ("link", "kind", "address", "p50", "p99", "min", "loss", "carries", "")
 
 
 def device_name(state: ClusterState, device: str) -> str:
@@ -34,7 +36,7 @@ def link_rows(state: ClusterState, width: int, needle: str = "") -> list[Content
         return [*rows, line((f"  {why}", "$muted"), width=width)]
     cells: list[list[Cell]] = [[(text, "$muted") for text in _HEAD]]
     cells += [_link(state, link) for link in links]
-    return [*rows, *table(cells, width, flex=7, right=(3, 4, 5, 6), drop=(2, 5, 1, 6))]
+    return [*rows, *table(cells, width, flex=8, right=(3, 4, 5, 6, 7), drop=(2, 5, 7, 1, 6))]
 
 
 def _shown(state: ClusterState, needle: str) -> tuple[list[Link], str]:
@@ -57,7 +59,7 @@ def _link(state: ClusterState, link: Link) -> list[Cell]:
     name = f"{device_name(state, link.source)} → {device_name(state, link.target)}"
     last = link.last
     if last is None:
-        return [(name, "bold"), *[("", "")] * 6, (f"✖ {link.failure}", "$text-error")]
+        return [(name, "bold"), *[("", "")] * 7, (f"✖ {link.failure}", "$text-error")]
     age = state.now - last.t
     word: Cell = (f"{duration(age)} ago" if age > OLD else "", "$muted")
     if link.failure:
@@ -65,14 +67,20 @@ def _link(state: ClusterState, link: Link) -> list[Cell]:
     loss = 1 - last.received / last.sent if last.sent else 0.0
     return [
         (name, "bold"),
-        (last.kind, ""),
+        (f"{last.kind} {_ends(last)}".rstrip(), ""),
         (last.address, "$muted"),
         (latency(last.p50_us), "bold"),
         (latency(last.p99_us), ""),
         (latency(last.min_us), "$muted"),
         (f"{loss:.0%}", "$text-error" if loss else "$muted"),
+        (pace(rate) if (rate := link.lane.rate.last) else "", ""),
         word,
     ]
+
+
+def _ends(last: LinkMeasured) -> str:
+    """The interfaces at both ends: `en2–en3`."""
+    return "–".join(dict.fromkeys(filter(None, (last.source_interface, last.target_interface))))
 
 
 class Links(StateRows):
