@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -144,6 +145,42 @@ GOLDEN: dict[str, tuple[list[Mac], list[Row]]] = {
 def test_what_the_ends_print_amounts_to(case: str) -> None:
     macs, golden = GOLDEN[case]
     assert rows(macs) == golden
+
+
+def without(text: str, key: str) -> str:
+    """A document of Thunderbolt ports with one key left out wherever it stands."""
+
+    def strip(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: strip(held) for name, held in value.items() if name != key}
+        return [strip(one) for one in value] if isinstance(value, list) else value
+
+    return json.dumps(strip(json.loads(text)))
+
+
+@pytest.mark.parametrize(
+    ("key", "golden"),
+    [
+        ("services_title", ("a:2:en3", "b:1:en2", "TB5 80", "ready")),
+        ("device_name_key", ("a:2:en3", "b:1:en2", "TB5 80", "ready")),
+        ("receptacle_status_key", ("a:2:en3", "b:1:en2", "TB5 80", "ready")),
+        ("current_speed_key", ("a:2:en3", "b:1:en2", "TB5 80", "ready")),  # the other end tells
+        ("receptacle_id_key", ("a:thunderboltusb4_bus_1:", "b:1:en2", "TB5 80", "unknown/ready")),
+        ("receptacle_1_tag", ("a:thunderboltusb4_bus_1:", "b:1:en2", "TB5 80", "unknown/ready")),
+        ("_items", ("b:1:en2", "a:2:en3", "TB5 80 ?", "ready/unknown")),
+        ("domain_uuid_key", ("b:1:en2", "Mac a", "TB5 80 ?", "ready")),
+        ("SPThunderboltDataType", ("b:1:en2", "Mac a", "TB5 80 ?", "ready")),
+    ],
+)
+def test_a_key_that_one_end_does_not_print_costs_what_it_told_and_no_more(key: str, golden: Row) -> None:
+    a, b = pair()
+    text = without(a.thunderbolt(), key)
+    assert [row(one) for one in cables({"a": a.wiring(thunderbolt=text), "b": b.wiring()})] == [golden]
+
+
+def test_no_thunderbolt_at_all_is_no_cable_and_no_gap() -> None:
+    readings = Mac("a").readings(thunderbolt='{"SPThunderboltDataType": []}')
+    assert readings.wiring().ports == () and "cables" not in readings.gaps
 
 
 def test_a_mac_without_names_of_ports_has_cables_at_unknown_interfaces() -> None:
