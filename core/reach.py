@@ -17,18 +17,22 @@ from core.ways import Way
 
 
 class Reach:
-    """Tries each pair both ways, once, and again when it talks over another path or was connected anew."""
+    """Tries each pair both ways until that works, and again when it talks over another path or was connected
+    anew."""
 
     def __init__(self, members: Mapping[str, Member], bus: Bus) -> None:
         self._members = members
         self._bus = bus
-        self._tried: dict[tuple[str, str], object] = {}
+        self._works: dict[tuple[str, str], object] = {}
+        """By pair, the connections and addresses it worked with."""
         self._found: dict[tuple[str, str], tuple[Check, Check]] = {}
         """By pair, what is to be said at each end."""
+        self._ready: set[str] = set()
 
     async def look(self, ready: Sequence[str]) -> None:
         """Try what is new among the ready devices, and publish what it changes."""
-        fresh: set[str] = set()
+        fresh: set[str] = set() if self._ready == set(ready) else set(ready)
+        self._ready = set(ready)
         for a, b in pairs(ready):
             here, there = self._members[a].machine, self._members[b].machine
             link = self._bus.state.links.get(link_key(a, b))
@@ -38,13 +42,17 @@ class Reach:
             to = path.address if path else there.seen_from(here)
             back = (path.local if path else "") or here.seen_from(there)
             now = here, there, to, back
-            if self._tried.get((a, b)) != now:
-                failures = await self._call(a, b, to), await self._call(b, a, back)
-                if None in failures:
-                    continue
-                self._tried[a, b] = now
-                over = told(path) if path else ""
-                self._found[a, b] = _judged(a, b, failures, over), _judged(b, a, failures[::-1], over)
+            if self._works.get((a, b)) == now:
+                continue
+            failures = await self._call(a, b, to), await self._call(b, a, back)
+            if None in failures:
+                continue
+            if not any(failures):
+                self._works[a, b] = now
+            over = told(path) if path else ""
+            found = _judged(a, b, failures, over), _judged(b, a, failures[::-1], over)
+            if self._found.get((a, b)) != found:
+                self._found[a, b] = found
                 fresh |= {a, b}
         for name in fresh:
             self._publish(name, ready)

@@ -57,6 +57,13 @@ def lost(wiring: Wiring | None, address: str, interface: str) -> str:
     return f"{one.name} has no link" if one.up is False else ""
 
 
+def distinct(wiring: Wiring, interface: str) -> bool:
+    """Whether an interface with IPv4 addresses is alone in one of their networks; true where it has none."""
+    carrier = wiring.carrier(interface)
+    own = _of(carrier) if carrier is not None else []
+    return not own or any(place in own for place in _places(wiring))
+
+
 def _places(wiring: Wiring | None) -> list[_Place]:
     places = [place for one in (wiring.interfaces if wiring else ()) for place in _of(one)]
     return [

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from core import addresses
 from core.doctor.finding import Command, Finding, Severity
 from core.state import ClusterState
+from core.ways import distinct
 from core.wiring import Cable, End, RdmaState, Wiring
 
 _TODO: Mapping[RdmaState, tuple[Severity, str, str]] = {
@@ -128,18 +129,21 @@ def _give_address(
 def _silent(
     cable: Cable, wirings: Mapping[str, Wiring], plan: Mapping[str, tuple[str, str]]
 ) -> Iterator[Finding]:
-    """A cable without addresses carries nothing, RDMA or not."""
+    """A cable without addresses carries nothing, RDMA or not; one whose addresses are like another's is not
+    told from that one."""
     ends = [end for end in (cable.a, cable.b) if end is not None]
     if any(end.rdma == "no IPv4" for end in ends) or cable.id not in plan:
         return  # said with what RDMA wants
-    without = [end for end in ends if _addressless(wirings[end.device], end)]
-    if without:
-        names = " and ".join(end.device for end in without)
+    without = [end.device for end in ends if _addressless(wirings[end.device], end)]
+    unclear = [end.device for end in ends if not distinct(wirings[end.device], end.interface)]
+    if without or unclear:
         yield Finding(
             level="warning",
             devices=_devices(cable),
             where=where(cable),
-            what=f"no IPv4 address at {names}: nothing goes by this cable",
+            what=f"no IPv4 address at {' and '.join(without)}: nothing goes by this cable"
+            if without
+            else f"{' and '.join(unclear)}: another interface is in its network, so it is no path of its own",
             todo="until the next start:",
             commands=tuple(
                 Command(end.device, addresses.command(end.interface, address))

@@ -76,9 +76,7 @@ def _detour(state: ClusterState, link: Link, slow: str) -> Iterator[Finding]:
     level: Severity = "error" if cable is not None else "warning"
     todo = "join them by Ethernet or Thunderbolt; a run waits for this link at every token"
     if cable is not None:
-        todo = (
-            "give both ends of the cable an address, or name the device by its address there in config.toml"
-        )
+        todo = "give both ends of the cable addresses of a network of its own"
     yield Finding(
         level=level,
         devices=(link.source, link.target),

@@ -18,7 +18,7 @@ RING = [("h1", "h2"), ("h2", "h3"), ("h3", "h1")]
 possible = functools.cache(why_not)
 
 
-def _unless(reason: str | None) -> None:
+def unless(reason: str | None) -> None:
     """Skip for `reason`; fail where the lab is required (in CI), so that a skip cannot pass for a pass."""
     if reason is None:
         return
@@ -29,7 +29,7 @@ def _unless(reason: str | None) -> None:
 
 def started(hosts: int, cables: Sequence[tuple[str, str]]) -> Lab:
     """So many hosts with sshd, and these cables."""
-    _unless(possible())
+    unless(possible())
     lab = Lab(hosts, tb=cables).up()
     try:
         for host in lab.machines:
@@ -68,7 +68,7 @@ def console(lab: Lab) -> Iterator[Host]:
 @pytest.fixture(scope="module")
 def avahi_peers(lab: Lab) -> Iterator[dict[str, Avahi]]:
     """By host: h1 announces itself as a Mac with Remote Login on does, h2 as one of our own."""
-    _unless(why_no_avahi())
+    unless(why_no_avahi())
     running: dict[str, Avahi] = {}
     try:
         for name in ("h1", "h2"):

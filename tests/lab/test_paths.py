@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
 from msgspec.structs import replace
 
 from core import bandwidth
@@ -29,8 +30,10 @@ from core.wish import Wish
 from tests.tiny_models import build
 
 from .cluster import LIMIT, device, older
-from .conftest import started
+from .conftest import started, unless
 from .vlab import Lab
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WITHIN = 0.1
 TRIES = 3
@@ -45,6 +48,8 @@ CABLE = {"delay_ms": 3.0, "rate_mbit": 200.0}
 @pytest.fixture(scope="module")
 def cabled() -> Iterator[Lab]:
     """Four hosts on a bridge; h1 and h2 are joined by a cable as well."""
+    missing = [program for program in ("ping", "iperf3") if shutil.which(program) is None]
+    unless(f"there is no {missing[0]}" if missing else None)
     lab = started(4, [("h1", "h2")])
     try:
         for name in ("h1", "h2"):
@@ -56,25 +61,26 @@ def cabled() -> Iterator[Lab]:
         lab.down()
 
 
-@pytest.fixture
-async def cluster(cabled: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
-    """h3 has another mlx, h4 no Python."""
-    lab = cabled
-    monkeypatch.setenv("HOME", str(tmp_path))
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(cabled: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """The console on all of them: h3 has another mlx, h4 no Python."""
+    lab, folder = cabled, tmp_path_factory.mktemp("console")
     pythons = {"h3": {"python": older(lab)}, "h4": {"python": "/nowhere/python"}}
     entries = tuple(
         msgspec.convert(device(host, **pythons.get(host.name, {})), DeviceEntry) for host in lab.machines
     )
-    config = Config(tmp_path, tmp_path / "cache", entries, local=False)
+    config = Config(folder, folder / "cache", entries, local=False)
     config.known_hosts.write_text("".join(host.known_hosts_line() for host in lab.machines))
     spec = read(build("llama", lab.dir / "model"))
     own = Cluster(Bus(), config, spec=spec, wish=Wish(split=(2, 4), on=("h1", "h2")))
-    try:
-        await own.start()
-        yield own
-    finally:
-        async with asyncio.timeout(LIMIT):
-            await own.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        try:
+            await own.start()
+            yield own
+        finally:
+            async with asyncio.timeout(LIMIT):
+                await own.close()
 
 
 def _pinged_us(lab: Lab, address: str) -> float:

@@ -152,7 +152,7 @@ def two_paths() -> list[ev.AnyEvent]:
         min_us=280, p50_us=900, p99_us=950, **pair,
     )  # fmt: skip
     return [
-        *cluster(2)[:-2],
+        *cluster(2)[:-3],
         other,
         burst,
         ev.PathChosen(t=T, address="10.213.0.2", **pair),

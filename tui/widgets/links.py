@@ -18,7 +18,8 @@ OLD = 15.0
 """Seconds after which a measurement's age is shown: three bursts missed."""
 MOST = 64
 """Links in the table: those that fail, then the first ones. 64 devices have 4032, which nobody reads."""
-_HEAD = ("link", "kind", "address", "p50", "p99", "min", "loss", "carries", "")
+CARRIES = "carries"
+_HEAD = ("link", "kind", "address", "p50", "p99", "min", "loss", CARRIES, "")
 
 
 def device_name(state: ClusterState, device: str) -> str:
@@ -34,7 +35,8 @@ def link_rows(state: ClusterState, width: int, needle: str = "") -> list[Content
     if not state.links:
         why = "measured once two devices are ready"
         return [*rows, line((f"  {why}", "$muted"), width=width)]
-    cells: list[list[Cell]] = [[(text, "$muted") for text in _HEAD]]
+    known = any(link.lane.loaded for link in links)
+    cells: list[list[Cell]] = [[(text if known or text != CARRIES else "", "$muted") for text in _HEAD]]
     cells += [_link(state, link) for link in links]
     return [*rows, *table(cells, width, flex=8, right=(3, 4, 5, 6, 7), drop=(2, 5, 7, 1, 6))]
 
