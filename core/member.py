@@ -69,7 +69,7 @@ class Member:
         self._listens = asyncio.Event()
         """Not set while an order to listen is unanswered."""
         self._answers: dict[tuple[type[message.Answer], str], asyncio.Future[Any]] = {}
-        """Answers awaited, by kind and id of the order; None when the device is lost meanwhile."""
+        """Answers awaited, by kind and id of the order."""
         self._numbers = itertools.count()
         self._wanted_again = asyncio.Event()
 
