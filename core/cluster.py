@@ -24,6 +24,7 @@ from core.conversations.manner import Manner
 from core.conversations.turns import turns
 from core.faults import chaos, inject
 from core.handmade import Handmade
+from core.handovers import Handovers
 from core.intents import FaultKind, why_not_ask, why_not_launch, why_not_measure
 from core.library import Library
 from core.member import Member
@@ -101,6 +102,8 @@ class Cluster:
         self._cabling = Cabling(bus)
         self._routes = Routes(bus)
         self._survey = Survey(self._members, bus)
+        self._handovers = Handovers(bus, self._members, self._survey.turn)
+        self._lapping: asyncio.Task[None] | None = None
         self._planner = Planner(bus, spec, wish, learnt)
         self._handmade = Handmade(bus)
         self.shelf = Shelf(config.folder / "plans")
@@ -215,6 +218,10 @@ class Cluster:
             self._alert("warning", "bandwidth", reason)
         else:
             self._spawn(self._survey.load(device))
+
+    def lap(self) -> None:
+        if self._lapping is None or self._lapping.done():
+            self._lapping = self._spawn(self._handovers.measure())
 
     async def measured(self) -> None:
         """Measure what every path carries; returns when that is done."""

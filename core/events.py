@@ -15,7 +15,7 @@ from core.bench.suite import Point, Suite
 from core.conversations.manner import Manner
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate
-from core.plan.plan import Plan, Tuning
+from core.plan.plan import Backend, Plan, Tuning
 from core.request import Source
 from core.wiring import Cable, LinkKind, Wiring
 
@@ -265,6 +265,20 @@ class BandwidthMeasured(Event, frozen=True, kw_only=True):
     """Bytes that it took, both ways."""
     problem: str = ""
     """Why a figure is not there."""
+
+
+class HandoverMeasured(Event, frozen=True, kw_only=True):
+    """What handing over takes between the ranks of a plan, without a model: from one to the next around all
+    of them (`lap`), or a sum over all (`sum`)."""
+
+    backend: Backend
+    devices: tuple[str, ...]
+    kind: Literal["lap", "sum"]
+    bytes: int
+    count: int
+    p50_us: float
+    """Of one hand-over, or of one sum."""
+    worst_us: float
 
 
 class ModelChosen(Event, frozen=True, kw_only=True):
@@ -662,6 +676,7 @@ AnyEvent = (
     | PathChosen
     | BandwidthMeasured
     | PathsChecked
+    | HandoverMeasured
     | ModelChosen
     | DeviceTuned
     | PlanChosen

@@ -167,6 +167,10 @@ class Intents(Protocol):
         """Measure what each path between a device and the others carries, for a second each way."""
         ...
 
+    def lap(self) -> None:
+        """Measure how fast the plan's ranks hand over to each other, without the model."""
+        ...
+
     def provision(self, device: str) -> None:
         """Make a Python with this console's mlx on a device; whoever calls has a person's yes."""
         ...

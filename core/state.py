@@ -22,6 +22,7 @@ THIS_MACHINE = "this-machine"
 
 LOG_LINES = 200
 ALERTS = 500
+HANDOVERS = 64
 LANES = 16
 """Paths of a link that are kept."""
 ANSWERED = 64
@@ -167,6 +168,8 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, Link] = {}
     """By `source→target`."""
     cables: tuple[Cable, ...] = ()
+    handovers: tuple[ev.HandoverMeasured, ...] = ()
+    """The last that were measured."""
     questions: dict[str, ev.TrustAsked] = {}
     """Host keys that wait for the user's answer, by device."""
     model: ModelSpec | None = None
@@ -268,6 +271,8 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             return replace(state, questions={k: q for k, q in state.questions.items() if k != event.device})
         case ev.LinkMeasured() | ev.LinkFailed() | ev.PathChosen() | ev.BandwidthMeasured():
             return _link(state, event)
+        case ev.HandoverMeasured():
+            return replace(state, handovers=(*state.handovers, event)[-HANDOVERS:])
         case ev.ModelChosen():
             if state.model == event.spec:
                 return state

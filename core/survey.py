@@ -26,7 +26,8 @@ class Survey:
     def __init__(self, members: Mapping[str, Member], bus: Bus) -> None:
         self._members = members
         self._bus = bus
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
+        """Held while something is measured."""
         self._rests: dict[tuple[str, str, str], int] = {}
         """Paths that are left alone, and for how many rounds."""
         self._reach = Reach(members, bus)
@@ -36,9 +37,9 @@ class Survey:
         while True:
             for source, target in pairs(self._ready):
                 for way in self._ways(source, target):
-                    async with self._turn:
+                    async with self.turn:
                         await self._probe(source, target, way)
-            async with self._turn:
+            async with self.turn:
                 await self._reach.look(self._ready)
             await asyncio.sleep(LINKS_S)
             with contextlib.suppress(TimeoutError):
@@ -47,7 +48,7 @@ class Survey:
 
     async def load(self, device: str = "") -> None:
         """Measure the bandwidth of every path to and from a device, or of all."""
-        async with self._turn:
+        async with self.turn:
             await bandwidth.survey(self._members, self._bus, device)
 
     @property

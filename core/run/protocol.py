@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -108,6 +108,16 @@ class Done(Said, frozen=True):
     decode_tps: float | None = None
 
 
+class Lapped(Said, frozen=True):
+    """What handing over took, without the first ones: around all ranks, or summed over all of them."""
+
+    kind: Literal["lap", "sum"]
+    bytes: int
+    trips_us: Annotated[
+        list[Annotated[float, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=1, max_length=1000)
+    ]
+
+
 class Error(Said, frozen=True):
     """`rank`: the neighbour that was lost, if that is the error."""
 
@@ -132,7 +142,19 @@ class Exited(Said, frozen=True, tag="exit"):
 
 
 Line = (
-    Hello | Listening | PhaseSaid | Loaded | Beat | Prefill | Tokens | Timed | Done | Error | Halted | Exited
+    Hello
+    | Listening
+    | PhaseSaid
+    | Loaded
+    | Beat
+    | Prefill
+    | Tokens
+    | Timed
+    | Done
+    | Lapped
+    | Error
+    | Halted
+    | Exited
 )
 
 _decoder = msgspec.json.Decoder(Line)

@@ -47,6 +47,7 @@ class Rank:
         self.hello: protocol.Hello | None = None
         self.listening: protocol.Listening | None = None
         self.loaded: protocol.Loaded | None = None
+        self.lapped: list[protocol.Lapped] = []
         self.error = ""
         """What the rank said went wrong, if it did."""
         self.phase: ev.Phase = "starting"
@@ -238,6 +239,8 @@ class Rank:
                 self._publish(ev.TokensStreamed(t=now, **asdict(said)))
             case protocol.Done():
                 self._publish(ev.RequestDone(t=now, **asdict(said)))
+            case protocol.Lapped():
+                self.lapped.append(said)
             case protocol.Listening():
                 self.listening = said
                 self.owes = False  # until it is told where the others listen

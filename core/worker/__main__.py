@@ -84,6 +84,13 @@ def _run(channel: Channel) -> None:
     rank, size = int(start["rank"]), int(start["size"])
     if not 0 <= rank < size:
         raise ControlError(f"rank {rank} of {size}")
+    if start.get("mode") == "laps":
+        from . import laps
+
+        wire, _ = _connect(channel, start, None)
+        if wire is not None:
+            laps.serve(channel, wire, rank)
+        return
     model = Path(start["model"]).expanduser()
 
     mode = start.get("mode", "pipeline")

@@ -57,6 +57,11 @@ class Ring:
         self._left, self._right = (rank - 1) % group.size(), (rank + 1) % group.size()
         self._group = group
 
+    @property
+    def group(self) -> mx.distributed.Group:
+        """MLX's."""
+        return self._group
+
     def send(self, frame: Frame) -> None:
         """See Wire."""
         parts = [mx.array(frame.header(), mx.int32)]

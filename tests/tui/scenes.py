@@ -384,6 +384,9 @@ class FakeIntents:
     def measure(self, device: str) -> None:
         self.calls.append(("measure", device))
 
+    def lap(self) -> None:
+        self.calls.append(("lap",))
+
     def provision(self, device: str) -> None:
         self.calls.append(("provision", device))
 

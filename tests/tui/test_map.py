@@ -187,6 +187,16 @@ async def test_each_path_of_a_device_is_told_with_what_it_carries_and_each_check
         assert any("✗" in row and "path to mac-a" in row and "cannot call it" in row for row in rows)
 
 
+async def test_hand_overs_are_measured_where_the_plan_could_be_launched(console: Open) -> None:
+    async with console(scenes.planned(), NARROW) as desk:
+        await desk.press("5", "W")
+        assert desk.intents.calls == [("lap",)]
+    async with console(two_paths(), NARROW) as desk:
+        await desk.press("5", "W")
+        await desk.sees("Cannot measure hand-overs: no model is")
+        assert desk.intents.calls == []
+
+
 async def test_a_measurement_that_would_disturb_says_so(console: Open) -> None:
     asked = ev.RequestStarted(t=T, request="r", conversation="", prompt="?", source="api")
     async with console([*two_paths(), asked], NARROW) as desk:

@@ -13,6 +13,14 @@ MAP = (
     Binding("t", "table", "Table", tooltip="Graph or table", id="map.table"),
     Binding("s", "sort", "Sort", tooltip="By rank, name, memory, worst link, status", id="map.sort"),
     Binding("w", "measure", "Bandwidth", tooltip="Measure what its paths carry", id="map.measure"),
+    Binding(
+        "W",
+        "lap",
+        "Hand-overs",
+        show=False,
+        tooltip="Measure how fast the plan's ranks hand over, without a model",
+        id="map.lap",
+    ),
 )
 
 DEVICE = (

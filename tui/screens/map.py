@@ -140,6 +140,15 @@ class MapPane(VerticalScroll, Filtered):
         if self._chosen is not None:
             tell_measured(self, self._desk, self._chosen)
 
+    def action_lap(self) -> None:
+        """How fast the plan's ranks hand over to each other."""
+        reason = self._desk.why_not("launch")
+        if reason or self._desk.intents is None:
+            self.notify(f"Cannot measure hand-overs: {reason}", severity="warning", markup=False)
+        else:
+            self._desk.intents.lap()
+            self.notify("Measuring hand-overs between the plan's ranks; the log says what came of it")
+
     def on_click(self, event: Click) -> None:
         """A click on a name chooses that device, a second one opens it."""
         row = event.y + int(self.scroll_offset.y)
