@@ -193,7 +193,7 @@ async def test_hand_overs_are_measured_where_the_plan_could_be_launched(console:
         assert desk.intents.calls == [("lap",)]
     async with console(two_paths(), NARROW) as desk:
         await desk.press("5", "W")
-        await desk.sees("Cannot measure hand-overs: no model is")
+        await desk.sees("Cannot measure hand-overs: no model")
         assert desk.intents.calls == []
 
 
