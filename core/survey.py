@@ -17,7 +17,7 @@ LINKS_S = 5.0
 LINKS_BUSY_S = 30.0
 """Probes back off while an answer is being made: they would measure the run, and it them."""
 REST = 6
-"""Rounds that a path which gave no answer is left alone, unless it is the only one."""
+"""Rounds that a path which gave no answer is left alone, unless it is the one SSH takes."""
 
 
 class Survey:

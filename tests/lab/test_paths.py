@@ -135,7 +135,8 @@ async def _met_at(cluster: Cluster, lab: Lab) -> set[str]:
 async def test_each_path_is_measured_the_cable_used_and_the_other_one_once_it_is_pulled(
     cluster: Cluster, cabled: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bandwidth, "SECONDS", 0.6)
+    monkeypatch.setattr(bandwidth, "SECONDS", 0.4)
+    monkeypatch.setattr(bandwidth, "SKIP_S", 0.15)
     lab, bus = cabled, cluster.bus
     near, far = lab["h1"].tb["h2"]
     bridge, cable = (lab["h1"].ip, lab["h2"].ip), (near, far)
