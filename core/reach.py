@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from core import events as ev
 from core.bus import Bus
 from core.doctor.paths import remedy
 from core.events import Check
 from core.member import DeviceLost, Member
-from core.probe.links import pairs
 from core.routes import told
 from core.state import link_key
 from core.ways import Way
@@ -29,11 +28,12 @@ class Reach:
         """By pair, what is to be said at each end."""
         self._ready: set[str] = set()
 
-    async def look(self, ready: Sequence[str]) -> None:
-        """Try what is new among the ready devices, and publish what it changes."""
-        fresh: set[str] = set() if self._ready == set(ready) else set(ready)
-        self._ready = set(ready)
-        for a, b in pairs(ready):
+    async def look(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Try what is new among the pairs of ready devices, and publish what it changes."""
+        ready = {name for pair in pairs for name in pair}
+        fresh: set[str] = set() if self._ready == ready else set(ready)
+        self._ready = ready
+        for a, b in pairs:
             here, there = self._members[a].machine, self._members[b].machine
             link = self._bus.state.links.get(link_key(a, b))
             if here is None or there is None or link is None:
@@ -68,7 +68,7 @@ class Reach:
             return str(error)
         return "" if answer.rtts_us else answer.error or "no answer in time"
 
-    def _publish(self, name: str, ready: Sequence[str]) -> None:
+    def _publish(self, name: str, ready: Collection[str]) -> None:
         checks = [
             checks[pair.index(name)]
             for pair, checks in self._found.items()

@@ -30,17 +30,18 @@ class Survey:
         """Held while something is measured."""
         self._rests: dict[tuple[str, str, str], int] = {}
         """Paths that are left alone, and for how many rounds."""
+        self._asked: set[tuple[str, str]] = set()
         self._reach = Reach(members, bus)
 
     async def run(self) -> None:
         """Measure every path of every pair of ready members, one after the other, again and again."""
         while True:
-            for source, target in pairs(self._ready):
+            for source, target in self._pairs():
                 for way in self._ways(source, target):
                     async with self.turn:
                         await self._probe(source, target, way)
             async with self.turn:
-                await self._reach.look(self._ready)
+                await self._reach.look(self._pairs())
             await asyncio.sleep(LINKS_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LINKS_BUSY_S - LINKS_S):
@@ -51,9 +52,12 @@ class Survey:
         async with self.turn:
             await bandwidth.survey(self._members, self._bus, device)
 
-    @property
-    def _ready(self) -> list[str]:
-        return [name for name, member in self._members.items() if member.ports]
+    def _pairs(self) -> list[tuple[str, str]]:
+        """The pairs of ready members, each asked from the same end for good, whoever joins later."""
+        ready = [name for name, member in self._members.items() if member.ports]
+        found = [(b, a) if (b, a) in self._asked else (a, b) for a, b in pairs(ready)]
+        self._asked.update(found)
+        return found
 
     def _ways(self, source: str, target: str) -> tuple[Way, ...]:
         here, there = self._members[source], self._members[target]
