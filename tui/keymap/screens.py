@@ -64,7 +64,7 @@ BENCH = (
 
 COMPARE = (
     Binding("s", "turn", "Swap", tooltip="Compare with the next recording instead", id="compare.turn"),
-    Binding("escape,q", "dismiss", "Back", tooltip="Back to the suites", id="compare.leave"),
+    Binding("escape", "dismiss", "Back", tooltip="Back to the suites", id="compare.leave"),
 )
 
 PLAN = (Binding("p", "dismiss", "Close", tooltip="Close", id="card.close"),)
