@@ -25,7 +25,7 @@ from tui.keymap.dialogs import (
     TRUST,
 )
 from tui.keymap.everywhere import APP, BACK, FILTER, FILTER_BAR, PLAYBACK, SCROLL
-from tui.keymap.printed import key_names
+from tui.keymap.printed import key_named, key_names
 from tui.keymap.screens import BENCH, COMPARE, DEVICE, DOCTOR, MAP, PLAN
 
 __all__ = [
@@ -64,12 +64,13 @@ __all__ = [
     "THEMES",
     "TRUST",
     "groups",
+    "key_named",
     "key_names",
 ]
 
 BESIDE: dict[str, tuple[str, ...]] = {
     **{name: ("CONSOLE", "APP") for name in ("PLAYBACK", "CLUSTER", "PLOTS", "FILTER", "SCROLL", "CHAT")},
-    **dict.fromkeys(("CONVERSATIONS", "MODELS", "RECORDINGS"), ("LIST",)),
+    **dict.fromkeys(("CONVERSATIONS", "MODELS", "RECORDINGS", "PLANS"), ("LIST",)),
     **dict.fromkeys(
         (
             "LIST",
@@ -88,7 +89,6 @@ BESIDE: dict[str, tuple[str, ...]] = {
             "COMPOSER",
             "FILTER_BAR",
             "HOLDING",
-            "PLANS",
             "NAME",
         ),
         (),

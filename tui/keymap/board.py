@@ -81,12 +81,10 @@ BOARD = (
 )
 
 PLANS = (
-    Binding("down,j", "move(1)", "Next", show=False, tooltip="The next plan", id="plans.next"),
-    Binding("up,k", "move(-1)", "Previous", show=False, tooltip="The one before", id="plans.previous"),
-    Binding("enter", "load", "Load", tooltip="Lay this plan on the board", id="plans.load"),
     Binding("space", "mark", "Compare", tooltip="Compare the others with this one", id="plans.mark"),
     Binding("d,delete", "remove", "Delete", tooltip="Delete this plan", id="plans.remove"),
-    Binding("escape,q,o", "dismiss", "Close", tooltip="Back to the board", id="plans.close"),
+    Binding("slash", "search", "Search", tooltip="Search by name", id="plans.search"),
+    Binding("escape,q,o", "leave", "Close", tooltip="End the search, then close", id="plans.close"),
 )
 
 NAME = (Binding("escape", "dismiss", "Cancel", tooltip="Keep nothing", id="name.cancel"),)

@@ -25,6 +25,11 @@ _NAMES = {
 }
 
 
+def key_named(printed: str) -> str:
+    """Textual's name of a key as it is printed: `esc` is `escape`."""
+    return next((name for name, told in _NAMES.items() if told == printed), printed)
+
+
 def key_names(keys: str) -> str:
     """Keys of a binding as printed on them: `? f1`."""
     return " ".join(_NAMES.get(key, key) for key in keys.split(","))

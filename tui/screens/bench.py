@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from core.bench.suite import Suite, SuiteError, load, own, shipped
 from core.state import ClusterState
@@ -20,6 +19,7 @@ from tui.host import app_of
 from tui.screens.compare import CompareScreen
 from tui.screens.recordings import RecordingsScreen
 from tui.widgets.cells import line, mark, pointer
+from tui.widgets.keybar import KeyBar
 from tui.widgets.rows import Rows
 from tui.widgets.scroller import Scroller
 from tui.widgets.trials import progress_rows, result_rows, verdict_rows
@@ -48,7 +48,7 @@ class BenchScreen(Screen[None]):
         with Scroller(id="bench-results"):
             yield Rows(id="bench-table")
             yield Rows(id="bench-notes")
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Read the suites; draw when there is a width."""
@@ -82,6 +82,7 @@ class BenchScreen(Screen[None]):
         live = state.bench is not None and state.bench.live
         suites = self.query_one("#suites", Rows)
         suites.display = not live and self._desk.playback is None
+        suites.keys = [str(i) for i in range(len(self._suites))]
         suites.show([*(self._suite(i, width) for i in range(len(self._suites))), *self._about(width)])
         progress, shown, notes = (
             self.query_one(f"#bench-{name}", Rows) for name in ("progress", "table", "notes")
@@ -137,6 +138,10 @@ class BenchScreen(Screen[None]):
                 return None if live else "no suite is being measured"
             case _:
                 return None
+
+    def on_rows_pointed(self, message: Rows.Pointed) -> None:
+        """Choose the suite that was clicked."""
+        self.action_choose(int(message.key) - self._chosen)
 
     def action_choose(self, step: int) -> None:
         """Another suite."""

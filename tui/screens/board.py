@@ -13,7 +13,8 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.geometry import Region
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
+from textual.widgets._footer import FooterKey
 
 from core.plan.plan import PlanError
 from core.shelf import Kept
@@ -30,6 +31,7 @@ from tui.screens.question import Question
 from tui.widgets.board import BoardTable
 from tui.widgets.boardhead import foot_rows, head_rows
 from tui.widgets.cells import line
+from tui.widgets.keybar import KeyBar
 from tui.widgets.rows import Rows
 
 EVERY = 0.5
@@ -69,7 +71,7 @@ class BoardScreen(Screen[None]):
             yield Static("", id="board-empty", markup=False)
         yield Rows(id="board-foot")
         yield Static("", id="board-chip", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Follow the cluster."""
@@ -125,7 +127,10 @@ class BoardScreen(Screen[None]):
         """What is missing for a board, and what to do about it."""
         state = self.desk.state
         if state.model is None:
-            return "No model is chosen, so there are no layers to lay out."
+            return (
+                "No model is chosen, so there are no layers to lay out.\n\n"
+                "esc goes back to the console; M there shows the models on this computer."
+            )
         why = state.plan_failure or "no device is ready yet"
         return f"No plan: {why}.\n\ne lays one out by hand, evenly over every device that is ready."
 
@@ -165,7 +170,7 @@ class BoardScreen(Screen[None]):
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """So does a dimmed key that is clicked."""
         widget, _ = self.get_widget_at(event.screen_x, event.screen_y)
-        if widget.has_class("-disabled") and isinstance(widget.parent, Footer):
+        if widget.has_class("-disabled") and isinstance(widget, FooterKey):
             self._explain(str(getattr(widget, "key", "")))
 
     def _explain(self, key: str) -> None:

@@ -68,7 +68,13 @@ class CommandLine(ModalScreen[str | None]):
             marked = [line(("  nothing is called that", "$text-warning"), width=width)]
         elif more:
             marked.append(line((f"  {more} more", "$muted"), width=width))
-        self.query_one("#completions", Rows).show(marked)
+        completions = self.query_one("#completions", Rows)
+        completions.keys = [text for text, _ in shown]
+        completions.show(marked)
+
+    def on_rows_pointed(self, message: Rows.Pointed) -> None:
+        """The completion that was clicked is meant."""
+        self.dismiss(message.key)
 
     def action_choose(self, step: int) -> None:
         """Another completion."""

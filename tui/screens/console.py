@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.events import Key
-from textual.widgets import Footer
 
 from core.events import RecoveryChanged
 from core.intents import why_not_provision
@@ -26,6 +25,7 @@ from tui.widgets.chathead import ChatHead
 from tui.widgets.chatlog import ChatLog, ChatPane
 from tui.widgets.cluster import ClusterPane
 from tui.widgets.composer import Composer
+from tui.widgets.keybar import KeyBar
 from tui.widgets.log import LogPane
 from tui.widgets.playbar import PlayBar
 from tui.widgets.plots import CHARTS, PlotsPane
@@ -77,7 +77,7 @@ class ConsoleScreen(Chatting):
             yield LogPane(id="log", classes="pane")
         if self.desk.playback is not None:
             yield PlayBar(id="playbar")
-        yield Footer(show_command_palette=True, compact=True)
+        yield KeyBar()
 
     async def on_mount(self) -> None:
         """Paint once, then by timers."""
@@ -107,6 +107,8 @@ class ConsoleScreen(Chatting):
         if reasons != self._reasons:
             self._reasons = reasons
             self.refresh_bindings()
+        self._trust(state)
+        self._recover(state)
         if state is self._drawn:
             return
         if self._drawn is not None and (desk.playback is None or not desk.playback.paused):
@@ -118,8 +120,6 @@ class ConsoleScreen(Chatting):
         self.query_one(TopBar).draw(state)
         self.query_one(ClusterPane).draw(state)
         self.query_one(LogPane).draw(state)
-        self._trust(state)
-        self._recover(state)
 
     def paint_plots(self) -> None:
         """Draw the charts when they can be seen."""

@@ -11,7 +11,6 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from core.events import Check
 from core.routes import broken, lanes, told
@@ -22,8 +21,9 @@ from tui.desk import Desk
 from tui.netmap import MARKS, edge, shown, usual_us
 from tui.widgets.cells import Cell, line, table
 from tui.widgets.chart import Chart
-from tui.widgets.devices import STATUS
+from tui.widgets.devices import STATUS, gauges
 from tui.widgets.figures import duration, gib, latency
+from tui.widgets.keybar import KeyBar
 from tui.widgets.plots import device_memory
 from tui.widgets.rows import Rows
 from tui.widgets.scroller import Scroller
@@ -50,28 +50,14 @@ def device_facts(state: ClusterState, device: Device) -> Iterator[tuple[str, Cel
             yield "swap", (f"▲ {gib(sample.swap_used)} GiB in use", "$text-warning")
         if sample.load is not None:
             yield "load", (f"{sample.load:.2f}", "")
-        yield from _gauges(device)
+        if now := gauges(sample):
+            yield "now", (now, "")
         age = state.now - sample.t
         if age > 3:
             yield "heard of", (f"▲ {duration(age)} ago", "$text-warning")
     yield from _part(state, device)
     for what, why in device.gaps.items():
         yield "not known", (f"{what}: {why}", "$muted")
-
-
-def _gauges(device: Device) -> Iterator[tuple[str, Cell]]:
-    sample = device.sample
-    if sample is None:
-        return
-    said: list[str] = []
-    if sample.gpu is not None:
-        said.append(f"GPU {sample.gpu:.0%}")
-    if sample.temperature is not None:
-        said.append(f"{sample.temperature:.0f} °C")
-    if sample.power is not None:
-        said.append(f"{sample.power:.0f} W")
-    if said:
-        yield "now", (" · ".join(said), "")
 
 
 def _part(state: ClusterState, device: Device) -> Iterator[tuple[str, Cell]]:
@@ -186,7 +172,7 @@ class DeviceScreen(Screen[None]):
             with Scroller(id="about"):
                 yield Rows(id="facts")
             yield Chart(id="history")
-        yield Footer(show_command_palette=True, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Draw now and once a second."""

@@ -18,6 +18,7 @@ from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
 from tui.widgets.cells import Cell, line, mark, pointer
+from tui.widgets.keybar import KeyLine
 from tui.widgets.rows import Rows
 from tui.widgets.scroller import Scroller
 
@@ -62,8 +63,8 @@ class DoctorScreen(ModalScreen[None]):
         """The list, which scrolls where it must."""
         with Scroller(classes="dialog wide", can_focus=False) as dialog:
             dialog.border_title = "Doctor"
-            dialog.border_subtitle = "j k choose · c copies the commands · esc closes"
             yield Rows()
+            yield KeyLine("j next   k before   c copies the commands   esc closes")
 
     def on_mount(self) -> None:
         """Look now and then."""
@@ -89,16 +90,23 @@ class DoctorScreen(ModalScreen[None]):
             return
         self._chosen = max(0, min(self._chosen, len(self._found) - 1))
         made: list[Content] = []
+        whose: list[str] = []
         top = 0
         for i, one in enumerate(self._found):
             top = len(made) if i == self._chosen else top
             made += finding_rows(one, i == self._chosen, width)
+            whose += [str(i)] * (len(made) - len(whose))
         if not made:
             devices = len(self._desk.state.devices)
-            said = "Nothing to mend." if devices else "No device yet."
+            said = "Nothing to mend." if devices else "No device yet: on the cluster pane enter adds a peer."
             made = [line((said, "$text-success" if devices else "$muted"), width=width)]
+        rows.keys = whose
         rows.show(made)
         self.query_one(Scroller).scroll_to(y=max(0, top - 3), animate=False)
+
+    def on_rows_pointed(self, message: Rows.Pointed) -> None:
+        """Choose the finding that was clicked."""
+        self.action_choose(int(message.key) - self._chosen)
 
     def action_choose(self, step: int) -> None:
         """Another finding."""

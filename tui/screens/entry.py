@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from tui import keymap
+from tui.widgets.keybar import KeyLine
 
 
 class Entry(ModalScreen[str | None]):
@@ -30,7 +31,7 @@ class Entry(ModalScreen[str | None]):
             yield Input(self._value, placeholder=self._placeholder, select_on_focus=False, compact=True)
             if self._about:
                 yield Static(Content(self._about), classes="dialog-about", markup=False)
-            yield Static("enter takes it   esc leaves it", classes="dialog-keys", markup=False)
+            yield KeyLine("enter takes it   esc leaves it")
 
     def on_mount(self) -> None:
         """No blinking: nothing is painted when nothing happens."""

@@ -13,6 +13,7 @@ from textual.widgets import Input, Label, Static, TextArea
 
 from core.conversations.manner import FIELDS, FieldError, Manner, parsed, typed
 from tui import keymap
+from tui.widgets.keybar import KeyLine
 
 _ABOUT = {field.name: field.about for field in FIELDS} | {
     "title": "what the list calls it; empty: by its first question",
@@ -46,9 +47,7 @@ class MannerScreen(ModalScreen[Manner | None]):
                         yield Label(field.label)
                         yield Input(values[field.name], id=field.name, compact=True, select_on_focus=False)
             yield Static("", id="told", markup=False)
-            yield Static(
-                "enter or ctrl+s takes it   tab next   esc leaves it", classes="dialog-keys", markup=False
-            )
+            yield KeyLine("ctrl+s takes it   tab next   esc leaves it")
 
     def on_mount(self) -> None:
         """No blinking: nothing is painted when nothing happens."""

@@ -10,7 +10,6 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Click
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from core.state import ClusterState
 from tui import keymap
@@ -20,6 +19,7 @@ from tui.netmap import SORTS, edge, shown, usual_us
 from tui.screens.device import DeviceScreen, tell_measured
 from tui.widgets.cells import Cell, line
 from tui.widgets.filterbar import FilterBar, Filtered
+from tui.widgets.keybar import KeyBar
 from tui.widgets.mapview import device_table, star, triangle
 from tui.widgets.rows import Rows
 
@@ -193,4 +193,4 @@ class MapScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The map, and what keys do there."""
         yield MapPane(self._desk)
-        yield Footer(show_command_palette=True, compact=True)
+        yield KeyBar()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import work
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widget import Widget
+from textual.widgets import Static
 
 from core.intents import Models
 from core.models.found import DEMO, Fit, Model
@@ -19,11 +18,10 @@ from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
 from tui.screens.entry import Entry
-from tui.widgets.cells import Cell, pointer, table
-from tui.widgets.picklist import Picklist
+from tui.screens.listing import ListScreen
+from tui.widgets.cells import Cell, table
 
 HERE = "this-machine"
-KEYS = "enter plans for it   a adds a folder   / searches   esc closes"
 NONE = (
     "No model on this computer yet. Fetch one in MLX's layout, such as\n"
     "hf download mlx-community/Qwen3-4B-4bit; or press a to add a folder that holds one."
@@ -85,10 +83,13 @@ def about(model: Model, fit: Fit | None, presence: Presence | None) -> list[tupl
     return lines
 
 
-class ModelsScreen(ModalScreen[None]):
+class ModelsScreen(ListScreen[None]):
     """Fits and presence follow as they are found out, away from the event loop."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.MODELS)
+    HEADING = "Models"
+    KEYS = "enter plans for it   a adds a folder   / searches   esc closes"
+    WAIT = "looking…"
 
     def __init__(self, desk: Desk, models: Models) -> None:
         super().__init__()
@@ -98,58 +99,47 @@ class ModelsScreen(ModalScreen[None]):
         self._fits: dict[str, Fit | None] = {}
         self._presence: dict[str, Presence] = {}
 
-    def compose(self) -> ComposeResult:
-        """Search, list, what is to be said of the chosen one, keys."""
-        with Vertical(classes="dialog list") as dialog:
-            dialog.border_title = "Models"
-            yield Input(placeholder="/ searches", id="search", compact=True)
-            yield Picklist(id="models")
-            yield Static("looking…", id="none", markup=False)
-            yield Static("", id="told", markup=False)
-            yield Static(KEYS, classes="dialog-keys", markup=False)
+    def details(self) -> Sequence[Widget]:
+        """What is to be said of the chosen one."""
+        return (Static("", id="told", markup=False),)
 
     def on_mount(self) -> None:
-        """The list has the keys."""
-        self.query_one(Input).cursor_blink = False
-        self.query_one(Picklist).focus()
+        """Look for them."""
+        super().on_mount()
         self._read()
 
     @work(exclusive=True, group="read")
     async def _read(self) -> None:
         self._all = await self._models.all()
-        chosen, picks = self._desk.state.model, self.query_one(Picklist)
+        chosen, picks = self._desk.state.model, self.picks
         if chosen is not None and chosen.path in {one.path for one in self._all}:
             picks.chosen = chosen.path
-        self._show()
+        self.show()
         for model in [one for one in self._all if one.spec is not None]:
             self._fits[model.path] = await self._models.fit(model)
             self._presence[model.path] = await self._models.presence(model.path)
-            self._show()
+            self.show()
 
-    def _shown(self) -> list[Model]:
-        words = self.query_one(Input).value.casefold().split()
-        named = [(one, f"{one.name} {one.path}".casefold()) for one in self._all or ()]
-        return [one for one, text in named if all(word in text for word in words)]
-
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Those that are searched for."""
         if self._all is None:
             return
-        shown, picks, none = self._shown(), self.query_one(Picklist), self.query_one("#none", Static)
+        named = [(one, f"{one.name} {one.path}".casefold()) for one in self._all]
+        shown, picks = [one for one, text in named if all(word in text for word in self.words)], self.picks
         roomy = picks.room >= ROOMY
         cells = [cell if roomy else [*cell[:3], *cell[5:]] for cell in map(self._cells, shown)]
         rows = table(
             cells, picks.room, flex=1, right=(2, 3) if roomy else (2,), drop=(6, 4, 3) if roomy else (4,)
         )
         picks.show([(one.path or one.name, row) for one, row in zip(shown, rows, strict=True)])
-        none.update(Content("" if shown else NONE if not self._all else "no model is called that"))
-        none.display = not shown
+        self.say_nothing("" if shown else "No model is called that; esc shows all." if self._all else NONE)
         self._about()
 
     def _cells(self, one: Model) -> list[Cell]:
         current = self._desk.state.model
         spec = one.spec
         cells: list[Cell] = [
-            pointer(current is not None and current.path == one.path),
+            ("now" if current is not None and current.path == one.path else "", "$text-accent"),
             (one.name, "" if spec or one.path == DEMO else "$muted"),
         ]
         if spec is None:
@@ -165,7 +155,7 @@ class ModelsScreen(ModalScreen[None]):
         ]
 
     def _chosen(self) -> Model | None:
-        key = self.query_one(Picklist).chosen
+        key = self.picks.chosen
         return next((one for one in self._all or () if (one.path or one.name) == key), None)
 
     def _about(self) -> None:
@@ -184,21 +174,9 @@ class ModelsScreen(ModalScreen[None]):
             "A run is live: x stops it, and then another model can be chosen." if self._desk.live_run else ""
         )
 
-    def on_picklist_resized(self) -> None:
-        """Rows are made for a width."""
-        self._show()
-
     def on_picklist_moved(self) -> None:
         """Another one is chosen."""
         self._about()
-
-    def on_input_changed(self) -> None:
-        """Search while it is typed."""
-        self._show()
-
-    def on_input_submitted(self) -> None:
-        """The keys go back to the list."""
-        self.query_one(Picklist).focus()
 
     def on_picklist_picked(self) -> None:
         """Plan for it."""
@@ -211,19 +189,6 @@ class ModelsScreen(ModalScreen[None]):
         else:
             self._models.use(model.path)
             self.dismiss(None)
-
-    def action_search(self) -> None:
-        """Type what to look for."""
-        self.query_one(Input).focus()
-
-    def action_leave(self) -> None:
-        """The search first, then the list."""
-        search = self.query_one(Input)
-        if search.value:
-            search.value = ""
-        elif not search.has_focus:
-            self.dismiss(None)
-        self.query_one(Picklist).focus()
 
     @work(exclusive=True, group="add")
     async def action_add(self) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from core.plan.plan import Plan
 from core.state import ClusterState
 from tui import keymap
+from tui.widgets.keybar import KeyLine
 from tui.widgets.planstrip import series_style
+from tui.widgets.rows import Rows
 from tui.widgets.scroller import Scroller
 
 
@@ -30,23 +32,44 @@ def card_lines(state: ClusterState, plan: Plan) -> list[str]:
     return lines(card(Setting(state.model, hosts(state), wires(state), plan.context), plan))
 
 
-def styled(lines: list[str], plan: Plan) -> Content:
-    """The card in the colours of its stages."""
+def styled(lines: list[str], plan: Plan, width: int) -> list[Content]:
+    """The card in `width` cells, in the colours of its stages. A broken line goes on where it began."""
     colours = {name: series_style(i) for i, stage in enumerate(plan.stages) for name in stage.devices}
     rows: list[Content] = []
     colour = ""
     for i, text in enumerate(lines):
-        first = text.split()[0] if text.strip() else ""
+        first, style = text.split()[0] if text.strip() else "", ""
         if text.startswith("  ") and first in colours and "layers" in text:
             colour = colours[first]
-            rows.append(Content.styled(text, f"bold {colour}"))
+            style = f"bold {colour}"
         elif text.startswith("   ") and colour:
-            rows.append(Content.styled(text, colour))
-            colour = ""
-        else:
-            heading = i == 0 or (i > 0 and not lines[i - 1])
-            rows.append(Content.styled(text, "bold $text-accent") if heading else Content(text))
-    return Content("\n").join(rows)
+            colour, style = "", colour
+        elif i == 0 or not lines[i - 1]:
+            style = "bold $text-accent"
+        under = " " * (len(text) - len(text.lstrip()))
+        parts = textwrap.wrap(text, max(20, width), subsequent_indent=under, break_on_hyphens=False) or [""]
+        rows += [Content.styled(part, style) for part in parts]
+    return rows
+
+
+class Card(Rows):
+    """The card, broken into lines for the width there is."""
+
+    def __init__(self) -> None:
+        super().__init__(id="card")
+        self._card: tuple[list[str], Plan] | None = None
+
+    def write(self, lines: list[str], plan: Plan) -> None:
+        """Show this."""
+        self._card = lines, plan
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Break it anew."""
+        if self._card is None:
+            self.show([Content("comparing with other plans…")])
+        elif self.size.width:
+            self.show(styled(*self._card, self.size.width))
 
 
 class PlanScreen(ModalScreen[None]):
@@ -63,8 +86,8 @@ class PlanScreen(ModalScreen[None]):
         """The card, which scrolls where it must."""
         with Scroller(classes="dialog wide") as dialog:
             dialog.border_title = "Plan"
-            dialog.border_subtitle = "esc closes"
-            yield Static("comparing with other plans…", id="card", markup=False)
+            yield Card()
+            yield KeyLine("esc closes")
 
     async def on_mount(self) -> None:
         """Compare in a thread: the screen stays alive meanwhile."""
@@ -73,4 +96,4 @@ class PlanScreen(ModalScreen[None]):
 
     async def _compare(self) -> None:
         lines = await asyncio.to_thread(card_lines, self._state, self._plan)
-        self.query_one("#card", Static).update(styled(lines, self._plan))
+        self.query_one(Card).write(lines, self._plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import work
@@ -11,8 +12,8 @@ from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widget import Widget
+from textual.widgets import Input, Static
 
 from core.circumstances import hosts, wires
 from core.plan.compare import difference
@@ -22,8 +23,12 @@ from core.shelf import LONGEST, Kept, Shelf
 from core.state import ClusterState
 from tui import keymap
 from tui.host import app_of
+from tui.screens.listing import ListScreen
 from tui.screens.question import Question
+from tui.widgets.cells import Cell, table
 from tui.widgets.figures import wall
+from tui.widgets.keybar import KeyLine
+from tui.widgets.picklist import Picklist
 
 
 class NameScreen(ModalScreen[str | None]):
@@ -35,10 +40,10 @@ class NameScreen(ModalScreen[str | None]):
         """A line to write in."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Keep this plan as"
-            dialog.border_subtitle = "enter keeps it, esc does not"
             name = Input(placeholder="a name", max_length=LONGEST)
             name.cursor_blink = False
             yield name
+            yield KeyLine("enter keeps it   esc does not")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The name was written."""
@@ -71,13 +76,14 @@ def compared(state: ClusterState, plan: Plan, others: list[tuple[str, Plan]]) ->
     return said
 
 
-class PlansScreen(ModalScreen[Kept | None]):
+class PlansScreen(ListScreen[Kept]):
     """The kept plans; the chosen one is compared with the automatic plan, the board, and a marked one."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.PLANS)
+    HEADING = "Plans"
+    KEYS = "enter loads   space compares   d deletes   / searches   esc closes"
     DEFAULT_CSS = """
-    PlansScreen OptionList { height: auto; max-height: 8; background: $surface; border: none; padding: 0; }
-    PlansScreen #compared { height: auto; max-height: 14; margin-top: 1; }
+    PlansScreen #compared { height: auto; max-height: 60%; margin-top: 1; }
     """
 
     def __init__(self, shelf: Shelf, state: ClusterState, board: Plan, auto: Plan | None) -> None:
@@ -87,65 +93,63 @@ class PlansScreen(ModalScreen[Kept | None]):
         self._others = [("the board", board)]
         if auto is not None:
             self._others.insert(0, ("the automatic plan", auto))
-        self._kept: list[Kept] = []
+        self._kept: list[Kept] | None = None
         self._marked = ""
 
-    def compose(self) -> ComposeResult:
-        """Names above, what each would change below."""
-        with Vertical(classes="dialog wide") as dialog:
-            dialog.border_title = "Plans"
-            dialog.border_subtitle = "enter loads · space compares with it · d deletes · esc closes"
-            yield OptionList()
-            with VerticalScroll(id="compared", can_focus=False):
-                yield Static("", markup=False)
+    def details(self) -> Sequence[Widget]:
+        """What the chosen one would change."""
+        return (VerticalScroll(Static("", markup=False), id="compared", can_focus=False),)
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
         """Read the shelf."""
-        await self._read()
-        self.query_one(OptionList).focus()
+        super().on_mount()
+        self._read()
 
+    @work(group="read", exclusive=True)
     async def _read(self) -> None:
         self._kept, wrong = await asyncio.to_thread(self._shelf.load)
         for one in wrong:
             self.notify(one, title="Not a plan", severity="warning", markup=False)
-        self._list()
-        if not self._kept:
-            self.query_one("#compared Static", Static).update(
-                "No plan was kept yet: w on the board keeps the one that lies there."
-            )
+        self.show()
 
-    def _list(self) -> None:
-        names = self.query_one(OptionList)
-        at = names.highlighted
-        names.clear_options()
-        for one in self._kept:
-            split = " / ".join(f"{stage.device} {stage.layers}" for stage in one.plan.stages)
-            mark = "◆" if one.name == self._marked else " "
-            told = Content.assemble(
-                (f"{mark} {one.name}", "bold"), (f"   {split}   {wall(one.saved)}", "$muted")
-            )
-            names.add_option(Option(told))
-        if self._kept:
-            names.highlighted = min(at or 0, len(self._kept) - 1)
+    def show(self) -> None:
+        """Those that are searched for."""
+        if self._kept is None:
+            return
+        shown = [one for one in self._kept if all(word in one.name.casefold() for word in self.words)]
+        cells: list[list[Cell]] = [
+            [
+                ("◆" if one.name == self._marked else "", "$text-accent"),
+                (one.name, "bold"),
+                (" / ".join(f"{stage.device} {stage.layers}" for stage in one.plan.stages), "$muted"),
+                (wall(one.saved), "$muted"),
+            ]
+            for one in shown
+        ]
+        rows = table(cells, self.picks.room, flex=2, drop=(3,))
+        self.picks.show([(one.name, row) for one, row in zip(shown, rows, strict=True)])
+        none = "No plan was kept yet: w on the board keeps the one that lies there."
+        self.say_nothing("" if shown else "No plan is called that; esc shows all." if self._kept else none)
+        self._compare()
 
     def _chosen(self) -> Kept | None:
-        at = self.query_one(OptionList).highlighted
-        return self._kept[at] if at is not None and at < len(self._kept) else None
+        return next((one for one in self._kept or () if one.name == self.picks.chosen), None)
 
-    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+    def on_picklist_moved(self, message: Picklist.Moved) -> None:
         """Compare the one that was moved to."""
-        event.stop()
+        message.stop()
         self._compare()
 
     @work(group="compare", exclusive=True)
     async def _compare(self) -> None:
-        chosen = self._chosen()
+        chosen, told = self._chosen(), self.query_one("#compared Static", Static)
         if chosen is None:
+            told.update("")
             return
         others = list(self._others)
         others += [
             (f"“{one.name}”", one.plan)
-            for one in self._kept
+            for one in self._kept or ()
             if one.name == self._marked and one is not chosen and one.plan.layers == chosen.plan.layers
         ][::-1]
         said = await asyncio.to_thread(compared, self._state, chosen.plan, others[::-1])
@@ -153,32 +157,20 @@ class PlansScreen(ModalScreen[Kept | None]):
             Content.styled(text, "bold $text-accent") if text[:1] not in ("", " ") else Content(text)
             for text in said
         ]
-        self.query_one("#compared Static", Static).update(Content("\n").join(rows))
+        told.update(Content("\n").join(rows))
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+    def on_picklist_picked(self, message: Picklist.Picked) -> None:
         """Load it."""
-        event.stop()
-        self.dismiss(self._kept[event.option_index])
-
-    def action_load(self) -> None:
-        """Load the chosen one."""
+        message.stop()
         if (chosen := self._chosen()) is not None:
             self.dismiss(chosen)
-
-    def action_move(self, step: int) -> None:
-        """The next name, or the one before."""
-        names = self.query_one(OptionList)
-        if step > 0:
-            names.action_cursor_down()
-        else:
-            names.action_cursor_up()
 
     def action_mark(self) -> None:
         """Compare the others with this one."""
         chosen = self._chosen()
         if chosen is not None:
             self._marked = "" if self._marked == chosen.name else chosen.name
-            self._list()
+            self.show()
 
     @work(group="remove", exclusive=True)
     async def action_remove(self) -> None:
@@ -192,4 +184,4 @@ class PlansScreen(ModalScreen[Kept | None]):
                 await asyncio.to_thread(self._shelf.remove, chosen.name)
             except OSError as error:
                 self.notify(f"Cannot delete it: {error}", severity="error", markup=False)
-            await self._read()
+            self._read()

@@ -7,12 +7,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from tui import keymap
 from tui.desk import Desk
 from tui.widgets.buckets import WINDOWS
 from tui.widgets.chart import Chart
+from tui.widgets.keybar import KeyBar
 from tui.widgets.plots import CHARTS
 
 EVERY = 0.5
@@ -32,7 +32,7 @@ class PlotScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The chart has all the room there is."""
         yield Chart()
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Draw now and from time to time."""

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui import keymap
+from tui.widgets.keybar import KeyLine
 
 
 class Question(ModalScreen[bool]):
@@ -28,7 +29,7 @@ class Question(ModalScreen[bool]):
         """The question and its keys."""
         with Vertical(classes="dialog"):
             yield Static(Content(self._text), classes="dialog-text", markup=False)
-            yield Static(Content(self._hint), classes="dialog-keys", markup=False)
+            yield KeyLine(self._hint)
 
     def action_answer(self, answer: bool) -> None:
         """Give the answer."""

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from tui import keymap
 from tui.host import app_of
 from tui.widgets.cells import line, mark, pointer
+from tui.widgets.keybar import KeyLine
 from tui.widgets.rows import Rows
 
 _WIDTH = 34
@@ -33,8 +34,8 @@ class ThemeScreen(ModalScreen[str | None]):
         """In a corner: the screen behind it is what there is to see."""
         with Vertical(id="themes", classes="dialog") as dialog:
             dialog.border_title = "Theme"
-            dialog.border_subtitle = "enter keeps · esc back"
             yield Rows()
+            yield KeyLine("enter keeps   esc back")
 
     def on_mount(self) -> None:
         """Show the list."""
@@ -47,7 +48,16 @@ class ThemeScreen(ModalScreen[str | None]):
             was = "  now" if name == self._before else ""
             row = line(pointer(at), (f" {name}", "bold" if at else ""), (was, "$muted"), width=_WIDTH)
             rows.append(mark(row, _WIDTH) if at else row)
+        self.query_one(Rows).keys = self._names
         self.query_one(Rows).show(rows)
+
+    def on_rows_pointed(self, message: Rows.Pointed) -> None:
+        """Show the theme that was clicked; keep it where it is shown already."""
+        at = self._names.index(message.key)
+        if at == self._chosen:
+            self.action_keep()
+        else:
+            self.action_choose(at - self._chosen)
 
     def action_choose(self, step: int) -> None:
         """Show another one."""

@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from core.events import TrustAsked
 from tui import keymap
+from tui.widgets.keybar import KeyLine
 
 KEY_FILES = {
     "ssh-ed25519": "ssh_host_ed25519_key.pub",
@@ -55,7 +56,7 @@ class TrustScreen(ModalScreen[bool | None]):
                 classes="dialog-text",
                 markup=False,
             )
-            yield Static("y accept   n refuse   esc decide later", classes="dialog-keys", markup=False)
+            yield KeyLine("y accept   n refuse   esc decide later")
 
     def action_answer(self, accepted: bool) -> None:
         """Accept or refuse."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from core.circumstances import wires
@@ -26,17 +27,31 @@ def head_rows(
     if kind == "tensor" and len(plan.stages) > 1:
         kind = "groups in a pipeline"
     carrier = refit(plan.backend, plan.stages, wires(state))
-    about = f"  {plan.model} · {plan.layers} layers · {kind} · context {plan.context} · {carrier}"
+    facts = {
+        "model": plan.model, "layers": f"{plan.layers} layers", "kind": kind,
+        "context": f"context {plan.context}", "carrier": str(carrier),
+    }  # fmt: skip
     origin: Cell = (" ○ automatic", "$text-primary")
     if state.by_hand:
         origin = (" ◆ by hand", "$text-warning")
     if replay:
         origin = (" ■ recorded", "$muted")
+    title: Cell = (" Board ", "bold reverse $text-accent")
+    room = width - cell_len(title[0] + origin[0])
     return [
-        line((" Board ", "bold reverse $text-accent"), origin, (about, "$muted"), width=width),
+        line(title, origin, (_about(facts, room), "$muted"), width=width),
         line(*_figures(plan, forecast, base if state.by_hand or table.hold else None, width), width=width),
         line(_launch(table, state, replay), width=width),
     ]
+
+
+def _about(facts: dict[str, str], room: int) -> str:
+    """As many of the facts as there is room for: what the card and the cables below also say goes first."""
+    for gone in ((), ("carrier",), ("carrier", "kind"), ("carrier", "kind", "layers")):
+        about = "  " + " · ".join(text for name, text in facts.items() if name not in gone)
+        if cell_len(about) <= room:
+            break
+    return about
 
 
 def _figures(plan: Plan, forecast: Forecast | None, base: Forecast | None, width: int) -> list[Cell]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -12,6 +13,15 @@ Cell = tuple[str, str]
 
 GAP = 2
 _FLEX_LEAST = 6
+_IN_NUMBER = re.compile(r"[\d.,:/]*\d[\d.,:/]*$")
+
+
+def cut(text: str, width: int) -> str:
+    """As much of `text` as has room in `width` cells, and an ellipsis; of a number all or nothing."""
+    kept = set_cell_size(text, max(0, width - 1))
+    if text[len(kept) : len(kept) + 1].isdigit() or kept[-1:].isdigit():
+        kept = _IN_NUMBER.sub("", kept)
+    return kept + "…"
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
@@ -19,7 +29,7 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
     text = text.replace("\n", " ").replace("\t", " ")
     length = cell_len(text)
     if length > width:
-        return set_cell_size(text, width - 1) + "…" if width > 0 else ""
+        return fit(cut(text, width), width) if width > 0 else ""
     blank = " " * (width - length)
     return blank + text if right else text + blank
 
@@ -27,7 +37,10 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 def line(*cells: Cell, width: int) -> Content:
     """One row of styled texts, cut at `width`."""
     parts = [(text.replace("\n", " ").replace("\t", " "), style) for text, style in cells]
-    return Content.assemble(*parts).truncate(max(1, width), ellipsis=True)
+    row, width = Content.assemble(*parts), max(1, width)
+    if row.cell_length <= width:
+        return row
+    return row.truncate(cell_len(cut(row.plain, width)), ellipsis=True)
 
 
 def pointer(chosen: bool) -> Cell:
@@ -37,7 +50,7 @@ def pointer(chosen: bool) -> Cell:
 
 def mark(row: Content, width: int) -> Content:
     """A chosen row, over the whole width."""
-    return row.pad_right(max(0, width - row.cell_length)).stylize_before("on $panel-lighten-1")
+    return row.pad_right(max(0, width - row.cell_length)).stylize_before("on $panel")
 
 
 def table(
@@ -45,12 +58,14 @@ def table(
     width: int,
     *,
     flex: int,
+    least: int = _FLEX_LEAST,
     right: Collection[int] = (),
     drop: Sequence[int] = (),
 ) -> list[Content]:
     """Rows in columns as wide as what they hold.
 
-    What does not fit is taken from column `flex` first, then whole columns go in the order of `drop`.
+    What does not fit is taken from column `flex` first, down to `least` cells, then whole columns go in the
+    order of `drop`.
     """
     if not rows:
         return []
@@ -64,7 +79,7 @@ def table(
         if victim in shown:
             shown.remove(victim)
         if flex in shown and excess() > 0:
-            widths[flex] -= min(excess(), max(0, widths[flex] - _FLEX_LEAST))
+            widths[flex] -= min(excess(), max(0, widths[flex] - least))
         if excess() <= 0:
             break
     built: list[Content] = []

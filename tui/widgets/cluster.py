@@ -19,7 +19,7 @@ from tui.widgets.links import Links
 from tui.widgets.planstrip import PlanStrip
 from tui.widgets.ranks import Ranks
 from tui.widgets.requests import Requests, queue
-from tui.widgets.rows import StateRows
+from tui.widgets.rows import Rows, StateRows
 
 
 class ClusterPane(VerticalScroll, Filtered):
@@ -91,6 +91,15 @@ class ClusterPane(VerticalScroll, Filtered):
         """Only devices, peers and links that match."""
         self.query_one(Devices).needle = self.query_one(Links).needle = needle
         self.draw(self._state)
+
+    def on_rows_pointed(self, message: Rows.Pointed) -> None:
+        """A click chooses; one on what is chosen already is enter."""
+        message.stop()
+        if message.key == self._chosen:
+            self.action_enter()
+        self._choose(message.key)
+        self.query_one(Devices).redraw()
+        self.query_one(Requests).redraw()
 
     def action_choose(self, step: int) -> None:
         """Move the choice; past either end the pane scrolls instead."""

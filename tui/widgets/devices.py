@@ -18,6 +18,9 @@ STALE = 3.0
 SUSPECT = 5.0
 """Seconds after which a silent device is called suspect."""
 
+_CHIP = 14
+"""Cells that are left to a chip's name: `Apple M3 Ultra`."""
+
 BUSY = 1e5
 """Bytes a second from which traffic is worth a word."""
 
@@ -67,9 +70,11 @@ def told(device: Device) -> str:
     return f"{device.name} {device.address} {device.status} {device.detail} {system}"
 
 
-def device_rows(
-    state: ClusterState, width: int, chosen: str | None = None, needle: str = ""
-) -> list[Content]:
+Keyed = tuple[str | None, Content]
+"""A row, and the device or peer that it is about."""
+
+
+def device_rows(state: ClusterState, width: int, chosen: str | None = None, needle: str = "") -> list[Keyed]:
     """A row for each device, a second one where something needs to be said, and the peers below."""
     devices = in_order(state)
     ready = sum(d.status == "ready" for d in devices)
@@ -77,33 +82,35 @@ def device_rows(
     devices = [device for device in devices if matches(needle, told(device))]
     if needle:
         count += f", {len(devices)} shown"
-    rows = [line(("Devices", "bold $text-accent"), (count, "$muted"), width=width)]
-    if not state.devices:
-        rows.append(line(("  none yet — add a peer below, or wait for discovery", "$muted"), width=width))
-    if len(state.devices) == 1 and not new_peers(state):
-        alone = "  only one — others appear below by themselves, or name them in config.toml"
-        rows.append(line((alone, "$muted"), width=width))
+    rows: list[Keyed] = [(None, line(("Devices", "bold $text-accent"), (count, "$muted"), width=width))]
+    for text, tone in _lonely(state):
+        rows += [(None, Content("  ") + row) for row in Content.styled(text, tone).wrap(max(1, width - 2))]
     cells = [_device(d, state.now, d.id == chosen) for d in devices]
     for device, row in zip(
-        devices, table(cells, width, flex=3, right=(6, 9), drop=(4, 8, 7, 5, 3)), strict=True
+        devices, table(cells, width, flex=3, least=_CHIP, right=(6, 9), drop=(4, 8, 7, 5, 3)), strict=True
     ):
-        rows.append(mark(row, width) if device.id == chosen else row)
-        note = _note(state, device)
-        if note:
-            rows.append(line((f"    {note}", "$text-warning"), width=width))
+        rows.append((device.id, mark(row, width) if device.id == chosen else row))
+        if note := _note(state, device):
+            lines = Content.styled(note, "$text-warning").wrap(max(1, width - 4))
+            rows += [(device.id, Content("    ") + part) for part in lines]
     peers = [peer for peer in new_peers(state) if matches(needle, f"{peer.name} {peer.host}")]
     if peers:
-        rows.append(
-            line(
-                (f"Also here: {len(peers)}", "bold"),
-                ("  enter adds the chosen one", "$muted"),
-                width=width,
-            )
-        )
+        head: list[Cell] = [(f"Also here: {len(peers)}", "bold"), ("  enter adds the chosen one", "$muted")]
+        rows.append((None, line(*head, width=width)))
     cells = [_peer(p, p.key == chosen) for p in peers]
     for peer, row in zip(peers, table(cells, width, flex=3, drop=(3,)), strict=True):
-        rows.append(mark(row, width) if peer.key == chosen else row)
+        rows.append((peer.key, mark(row, width) if peer.key == chosen else row))
     return rows
+
+
+def _lonely(state: ClusterState) -> list[Cell]:
+    """Why there are no others, and what to do about it; nothing where there are some."""
+    if len(state.devices) > 1 or new_peers(state):
+        return []
+    said = [alert.text for alert in state.alerts if alert.subject == "discovery"][-1:]
+    todo = "name devices in config.toml, as the README shows; peers appear here by themselves"
+    count = "only one" if state.devices else "none yet"
+    return [(f"{count} — {todo}", "$muted"), *((f"▲ {text}", "$text-warning") for text in said)]
 
 
 def _device(device: Device, now: float, chosen: bool) -> list[Cell]:
@@ -131,12 +138,12 @@ def _device(device: Device, now: float, chosen: bool) -> list[Cell]:
         (bar(share, 8), tone),
         (f"{gib(sample.memory_used)}/{gib(sample.memory_limit)} GiB", ""),
         (load, "$muted"),
-        (_gauges(sample), "$muted"),
+        (gauges(sample), "$muted"),
         (word, "$text-warning" if word.startswith("suspect") else "$muted"),
     ]
 
 
-def _gauges(sample: ev.DeviceSample) -> str:
+def gauges(sample: ev.DeviceSample) -> str:
     """What is known of GPU, heat, power and traffic; what is not is left out."""
     received, sent = (
         (sum(way) for way in zip(*sample.traffic.values(), strict=True)) if sample.traffic else (0, 0)
@@ -182,4 +189,6 @@ class Devices(StateRows):
 
     def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
         """See `device_rows`."""
-        return device_rows(state, width, self.chosen, self.needle)
+        made = device_rows(state, width, self.chosen, self.needle)
+        self.keys = [key for key, _ in made]
+        return [row for _, row in made]

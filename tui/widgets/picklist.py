@@ -10,12 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.events import Click
 from textual.message import Message
 
 from tui import keymap
-from tui.widgets.cells import mark
+from tui.widgets.cells import mark, pointer
 from tui.widgets.rows import Rows
+
+_SIGN = 2
 
 
 class Picklist(VerticalScroll):
@@ -51,8 +52,8 @@ class Picklist(VerticalScroll):
 
     @property
     def room(self) -> int:
-        """Cells a row may take."""
-        return self.scrollable_content_region.width
+        """Cells a row may take, beside the sign of the chosen one."""
+        return self.scrollable_content_region.width - _SIGN
 
     def on_resize(self) -> None:
         """Tell who makes the rows."""
@@ -62,6 +63,7 @@ class Picklist(VerticalScroll):
         """Show these; the choice stays with its key, else it is the first."""
         self._keys = [key for key, _ in rows]
         self._rows = [row for _, row in rows]
+        self.query_one(Rows).keys = self._keys
         if self.chosen not in self._keys:
             self.choose(self._keys[0] if self._keys else None)
         self._paint()
@@ -81,7 +83,7 @@ class Picklist(VerticalScroll):
     def _paint(self) -> None:
         self.query_one(Rows).show(
             [
-                mark(row, self.room) if key == self.chosen else row
+                mark(_signed(row, True), self.room + _SIGN) if key == self.chosen else _signed(row, False)
                 for key, row in zip(self._keys, self._rows, strict=True)
             ]
         )
@@ -102,12 +104,15 @@ class Picklist(VerticalScroll):
         if self.chosen is not None:
             self.post_message(self.Picked(self.chosen))
 
-    def on_click(self, event: Click) -> None:
-        """Choose, then pick."""
-        y = event.y if event.widget is not self else -1
-        if 0 <= y < len(self._keys):
-            self.focus()
-            if self._keys[y] == self.chosen:
-                self.action_pick()
-            else:
-                self.choose(self._keys[y])
+    def on_rows_pointed(self, message: Rows.Pointed) -> None:
+        """A click chooses; one on what is chosen already picks it."""
+        message.stop()
+        self.focus()
+        if message.key == self.chosen:
+            self.action_pick()
+        else:
+            self.choose(message.key)
+
+
+def _signed(row: Content, chosen: bool) -> Content:
+    return Content.assemble(pointer(chosen), " ", row)

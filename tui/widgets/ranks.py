@@ -23,7 +23,8 @@ def run_rows(state: ClusterState, width: int) -> list[Content]:
     """How the run goes, its certificate, and its ranks."""
     run = state.run
     if run is None:
-        nothing = "  nothing has run yet — l launches the plan"
+        todo = "l launches the plan" if state.plan else "l launches once there is a plan"
+        nothing = f"  nothing has run yet — {todo}"
         return [line(("Run", "bold $text-accent"), (nothing, "$muted"), width=width)]
     rows = [line(("Run", "bold $text-accent"), ("  ", ""), *_headline(run, state.now), width=width)]
     if run.certificate:

@@ -69,4 +69,6 @@ class Requests(StateRows):
 
     def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
         """See `request_rows`."""
-        return request_rows(state, width, self.chosen)
+        rows, ids = request_rows(state, width, self.chosen), [request.id for request in queue(state)]
+        self.keys = [*[None] * (len(rows) - len(ids)), *ids]
+        return rows

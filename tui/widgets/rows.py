@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from textual.content import Content
-from textual.events import Resize
+from textual.events import Click, Resize
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.strip import Strip
 from textual.visual import Visual
 from textual.widget import Widget
@@ -19,6 +21,15 @@ class Rows(Widget):
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "Rows { width: 1fr; height: auto; }"
+
+    keys: Sequence[str | None] = ()
+    """What each row is about; of one that is about something a click tells."""
+
+    @dataclass
+    class Pointed(Message):
+        """A row was clicked that is about something."""
+
+        key: str
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
@@ -40,11 +51,19 @@ class Rows(Widget):
         ]
         if len(old) != len(self._rows):
             self._strips.clear()
+            # Where a layout is due already Textual 8.2 does not count this one, and keeps the height it had.
+            self._layout_updates += 1
             self.refresh(layout=True)
         elif changed:
             for y in changed:
                 self._strips.pop(y, None)
             self.refresh(*[Region(0, y, self.outer_size.width, 1) for y in changed])
+
+    def on_click(self, event: Click) -> None:
+        """Tell which row it was."""
+        if event.y < len(self.keys) and (key := self.keys[event.y]) is not None:
+            event.stop()
+            self.post_message(self.Pointed(key))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many lines as rows."""

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 from textual.content import Content
+from textual.events import Click
 
 from core.state import ClusterState
+from tui.host import app_of
 from tui.widgets.cells import Cell, line
 from tui.widgets.rows import StateRows
 
 PANES = ("cluster", "chat", "plots", "log")
+_PLACES = {pane: f"app.pane('{pane}')" for pane in PANES} | {"map": "app.map"}
+"""What is named at the left, and the action that goes there."""
 
 
 def cluster_word(state: ClusterState) -> Cell:
@@ -51,11 +55,9 @@ class TopBar(StateRows):
     def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
         """Panes at the left, the model and the run at the right; the model goes first where room is short."""
         left: list[Cell] = []
-        for number, pane in enumerate(PANES, 1):
-            style = "bold reverse $text-accent" if pane == self.front else "$muted"
-            left.append((f" {number} {pane.capitalize()} ", style))
-        if width >= 100:
-            left.append((" 5 Map ", "$muted"))
+        for place, text in zip(_PLACES, _names(), strict=True):
+            style = "bold reverse $text-accent" if place == self.front else "$muted"
+            left.append((text, style))
         model = state.model.name if state.model else ""
         for middle in (f"{self._title} · {model}" if model else self._title, model, ""):
             right: list[Cell] = [
@@ -70,3 +72,17 @@ class TopBar(StateRows):
         else:
             return [line(*left, width=width)]
         return [line(*left, (" " * room, ""), *right, width=width)]
+
+    def on_click(self, event: Click) -> None:
+        """Go where the name says; the model's leads to the models."""
+        end = 0
+        for action, text in zip(_PLACES.values(), _names(), strict=True):
+            begun, end = end, end + len(text)
+            if begun <= event.x < end:
+                self.call_later(app_of(self).run_action, action)
+        if event.x >= end:
+            self.call_later(app_of(self).run_action, "screen.models")
+
+
+def _names() -> list[str]:
+    return [f" {number} {place.capitalize()} " for number, place in enumerate(_PLACES, 1)]

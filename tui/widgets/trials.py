@@ -92,4 +92,4 @@ def verdict_rows(progress: Progress, width: int) -> list[Content]:
     if not made:
         return []
     told = [line((text, ""), width=width) for text in export.busy(made)]
-    return [*told, line((export.meaning(made), "$muted"), width=width)]
+    return [*told, *Content.styled(export.meaning(made), "$muted").wrap(width)]
