@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from core import events as ev
-from core.bench.collect import collect
 from tests.tui import scenes
+from tests.tui.clusters import measured
 from tests.tui.conftest import NARROW, WIDE, Desk, Open
-from tests.unit.benches import T0, Made, plan
+from tests.unit.benches import T0
 from tui.screens.bench import BenchScreen
 
 
@@ -17,15 +17,6 @@ async def draw(desk: Desk) -> None:
     assert isinstance(screen, BenchScreen)
     screen.paint()
     await desk.pilot.pause()
-
-
-def measured(*, whole: bool = True) -> list[ev.AnyEvent]:
-    events = Made(plans={"auto": (plan(), 0.1), "even": (plan((2, 2)), 0.15)}).events
-    live = [event for event in events if not isinstance(event, ev.BenchDone)]
-    # Live, a trial comes with its figures.
-    trials = iter(collect(events).trials)
-    told = [ev.TrialDone(t=e.t, trial=next(trials)) if isinstance(e, ev.TrialDone) else e for e in live]
-    return [*told, events[-1]] if whole else told
 
 
 async def test_a_suite_is_chosen_and_measured(console: Open) -> None:

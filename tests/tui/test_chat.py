@@ -166,7 +166,7 @@ async def test_conversations_are_searched_opened_renamed_and_deleted(console: Op
         await desk.press("d", "y")
         assert intents.calls[2:] == [("delete", "aa")]
         await desk.press("slash", *"nowhere")
-        assert "none has “nowhere”" in desk.text
+        assert "None has “nowhere”" in desk.text
         await desk.press("escape", "n")
         assert intents.calls[3:] == [("new",)]
 

@@ -7,24 +7,9 @@ from msgspec.structs import replace
 
 from core import events as ev
 from core.wiring import Cable, End
+from tests.tui.clusters import two_macs
 from tests.tui.conftest import NARROW, WIDE, Open
 from tests.tui.scenes import planned
-from tests.unit.macs import Mac, cable
-
-
-def two_macs() -> list[ev.AnyEvent]:
-    """Two of the devices of the scene, with a cable between them and RDMA off at one end."""
-    a, b = Mac("a"), Mac("b", rdma="disabled", lan="192.0.2.11")
-    cable(a, 1, b, 2)
-    wired = [
-        ev.DeviceWired(t=1.0, device=device, wiring=mac.wiring())
-        for device, mac in (("demo-a", a), ("demo-b", b))
-    ]
-    gone = ev.DeviceSeen(
-        t=1.0, device="demo-c", name="demo-c", address="?", status="lost", detail="the cat sat on it"
-    )
-    kept = ev.DeviceKept(t=1.0, device="demo-b", sleeps=10)
-    return [*planned(), *wired, kept, gone]
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE])

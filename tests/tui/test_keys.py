@@ -11,19 +11,12 @@ from core.session import format as session
 from core.session.record import Recorder
 from core.session.replay import Player
 from tests.tui import scenes
+from tests.tui.clusters import ASKED
 from tests.tui.conftest import NARROW, WIDE, Open
 from tui.widgets.chatlog import ChatLog
 from tui.widgets.composer import Composer
 
 T = scenes.T0 + 200
-ASKED = ev.TrustAsked(
-    t=T,
-    device="studio",
-    host="studio.local",
-    port=22,
-    algorithm="ssh-ed25519",
-    fingerprint="SHA256:abcDEF123",
-)
 
 
 async def test_launch_stop_and_a_prompt_reach_the_cluster(console: Open) -> None:

@@ -6,46 +6,13 @@ import pytest
 
 from core import events as ev
 from core.state import ClusterState
-from core.wiring import Cable, End
 from tests.tui import scenes
+from tests.tui.clusters import cluster
 from tests.tui.conftest import NARROW, Open
 from tui.netmap import edge, shown
 from tui.widgets.mapview import star, triangle
 
 T = scenes.T0 + 200
-
-
-def cluster(count: int, t: float = T) -> list[ev.AnyEvent]:
-    """So many devices, all joined: two by cable, one link slow, one dead, the last device lost."""
-    names = [f"mac-{chr(97 + i)}" for i in range(count)]
-    events: list[ev.AnyEvent] = [ev.Tick(t=t)]
-    for i, name in enumerate(names):
-        status = "lost" if i == count - 1 and count > 3 else "ready"
-        events.append(ev.DeviceSeen(t=t, device=name, name=name, address=f"10.0.0.{i}", status=status))
-        events.append(
-            ev.DeviceSample(
-                t=t, device=name, memory_total=2**36, memory_used=(i + 1) * 2**32, memory_limit=48 * 2**30
-            )
-        )
-    for i, a in enumerate(names):
-        for j, b in enumerate(names):
-            if i == j:
-                continue
-            if count > 3 and {i, j} == {0, count - 1}:
-                events.append(ev.LinkFailed(t=t, source=a, target=b, reason="no route to host"))
-                continue
-            slow = count > 2 and {i, j} == {0, 2}
-            events.append(
-                ev.LinkMeasured(
-                    t=t, source=a, target=b, kind="thunderbolt" if {i, j} == {0, 1} else "ethernet",
-                    address="10.0.0.1", sent=30, received=30, min_us=40,
-                    p50_us=9400 if slow else 310, p99_us=12000,
-                )
-            )  # fmt: skip
-    if count > 1:
-        ends = (End(device=names[0], port="1"), End(device=names[1], port="1"))
-        events.append(ev.CablesSeen(t=t, cables=(Cable(id="x", a=ends[0], b=ends[1], mutual=True, gbps=80),)))
-    return events
 
 
 def drawn(state: ClusterState, width: int) -> list[str]:

@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from core import events as ev
-from core.models.found import DEMO, Fit, Model
 from tests.tui import scenes
+from tests.tui.clusters import library
 from tests.tui.conftest import NARROW, Open
 
 T = scenes.T0 + 200
-SMALL = Model(
-    path="/models/small", name="org/Small-4bit", spec=replace(scenes.SPEC, quantization="4-bit g32")
-)
-LARGE = Model(
-    path="/models/large", name="Large", spec=replace(scenes.SPEC, layers=80, layer_bytes=(2**30,) * 80)
-)
-HUGE = Model(path="/models/huge", name="Huge", spec=scenes.SPEC)
-BROKEN = Model(path="/models/broken", name="broken", problem="/models/broken holds no config.json")
-
-
-def library() -> scenes.FakeIntents:
-    intents = scenes.FakeIntents()
-    known = intents.library
-    known.models = [SMALL, LARGE, HUGE, BROKEN, Model(path=DEMO, name="SmolLM2 (demo)")]
-    known.fits = {
-        SMALL.path: Fit(
-            context=4096, alone=("this-machine", "demo-a"), together=("this-machine",), decode_tps=12.34
-        ),
-        LARGE.path: Fit(context=4096, together=("demo-a", "demo-b"), decode_tps=3.2),
-        HUGE.path: Fit(context=4096, reason="Huge needs about 90.0 GiB and the 3 devices have 4.0 GiB"),
-    }
-    known.there = {
-        SMALL.path: {"demo-a": True, "demo-b": True},
-        LARGE.path: {"demo-a": True, "demo-b": False, "demo-c": None},
-    }
-    return intents
 
 
 async def test_each_model_says_where_it_fits_and_where_it_lies(console: Open) -> None:

@@ -51,7 +51,7 @@ async def test_a_small_terminal_shows_a_pane_at_a_time(console: Open) -> None:
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=str)
 async def test_an_empty_cluster_says_what_is_missing(console: Open, size: tuple[int, int]) -> None:
     async with console([], size) as desk:
-        assert "none yet — add a peer below, or wait for discovery" in desk.text
+        assert "none yet — name devices in config.toml" in desk.text
         assert "no plan yet: M shows the models on this computer" in desk.text
         assert "measured once two devices are ready" in desk.text
 

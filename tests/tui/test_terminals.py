@@ -84,7 +84,7 @@ def _light(colour: Color) -> float:
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
 
-def _contrast(one: Color, other: Color) -> float:
+def contrast(one: Color, other: Color) -> float:
     low, high = sorted((_light(one), _light(other)))
     return (high + 0.05) / (low + 0.05)
 
@@ -101,6 +101,6 @@ def test_a_theme_can_be_read_and_survives_256_colours(theme) -> None:
     for colour in ground.values():
         shown = Color.from_rich_color(RichColor.parse(colour.hex6.lower()).downgrade(2))
         assert max(abs(a - b) for a, b in zip(colour.rgb, shown.rgb, strict=True)) <= 10
-        assert _contrast(Color.parse(theme.foreground), colour) >= 4.5
+        assert contrast(Color.parse(theme.foreground), colour) >= 4.5
     for name, text in theme.variables.items():
-        assert _contrast(Color.parse(text), ground["background"]) >= 3.0, name
+        assert contrast(Color.parse(text), ground["background"]) >= 3.0, name
