@@ -12,13 +12,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from core.bench.report import Report, compared, report
 from core.text import clean_line
 from tui import keymap
 from tui.widgets.cells import line
 from tui.widgets.compared import comparison_rows, side_rows
+from tui.widgets.keybar import KeyBar
 from tui.widgets.rows import Rows
 from tui.widgets.scroller import Scroller
 
@@ -52,7 +52,7 @@ class CompareScreen(Screen[None]):
         yield Rows(id="sides")
         with Scroller(id="comparisons"):
             yield Rows(id="compared")
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Read them."""

@@ -21,6 +21,7 @@ from tui.host import app_of
 from tui.screens.conversations import when
 from tui.screens.entry import Entry
 from tui.widgets.cells import Cell, pointer, table
+from tui.widgets.keybar import KeyLine
 from tui.widgets.picklist import Picklist
 
 KEYS = "space marks   enter compares   a names a file   esc closes"
@@ -46,7 +47,7 @@ class RecordingsScreen(ModalScreen[list[Path] | None]):
             yield Picklist(id="recordings")
             yield Static(NONE, id="none", markup=False)
             yield Static(Content(ONE), classes="dialog-about", markup=False)
-            yield Static(KEYS, classes="dialog-keys", markup=False)
+            yield KeyLine(KEYS)
 
     def on_mount(self) -> None:
         """The list has the keys."""
