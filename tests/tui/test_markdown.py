@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.widgets.markdown import Document, code_blocks
+from tui.widgets.markdown import LONG, Document, code_blocks, load
 
 TEXT = """# A *title*
 
@@ -87,3 +87,16 @@ def test_rows_of_what_is_settled_are_made_once() -> None:
     before = document.rows("one\n\ntwo\n\nthr", 40)
     after = document.rows("one\n\ntwo\n\nthree", 40)
     assert [id(row) for row in before[:3]] == [id(row) for row in after[:3]]
+
+
+def test_a_paragraph_without_end_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = " ".join(f"**word{i}**" if i % 7 == 0 else f"word{i}" for i in range(2000))
+    read: list[int] = []
+    parse = load().parse
+    monkeypatch.setattr(load(), "parse", lambda told: (read.append(len(told)), parse(told))[1])
+    document = Document()
+    for end in (*range(0, len(text), 300), len(text)):
+        rows = document.rows(text[:end], 100)
+    assert max(read) < LONG + 400
+    assert " ".join(row.plain for row in rows).split() == text.replace("*", "").split()
+    assert sum(not row.plain for row in rows) == 0

@@ -23,6 +23,10 @@ QUIET = "$muted"
 _INLINE = {"strong": "bold", "em": "italic", "s": "strike", "link": "underline"}
 _LEAST = 4
 """Cells that are always left for a text, however deep it is nested."""
+LONG = 4000
+"""Characters of a paragraph that are read at once: 2 ms. Of a longer one the beginning is settled."""
+_CUT = "cut"
+"""Kind of a piece that the next one goes on with."""
 
 
 @cache
@@ -86,17 +90,34 @@ class Document:
         raw = fresh.splitlines(keepends=True)
         first = pieces[-1].line if pieces else 0
         # What begins in the last line may yet go on with what is above: `****` is a rule, `****a` is not.
+        tail = "".join(raw[first:])
+        if pieces and pieces[-1].kind == "paragraph" and len(tail) > LONG and (cut := _cut(tail)):
+            text, at = self._settled + fresh, len(self._settled) + len(fresh) - len(tail) + cut
+            self._read(fresh[: at - len(self._settled)], width)
+            self._settled, self._rows, self._kind = text[:at], self._all, _CUT
+            self._read(text[at:], width)
+            return
         held = 2 if first and first == len(raw) - 1 and raw[first - 1].strip() else 1
         rows, kind, settled = self._rows, self._kind, len(pieces) - held
         for at, piece in enumerate(pieces):
             # An empty row between, but for items of one list.
-            apart = [Content("")] if rows and not (piece.item and piece.kind == kind) else []
+            joined = kind == _CUT or (piece.item and piece.kind == kind)
+            apart = [Content("")] if rows and not joined else []
             rows, kind = rows + apart + piece.rows(width), piece.kind
             if at < settled:
                 self._rows, self._kind, self._number = rows, kind, piece.number or 0
         if settled > 0:
             self._settled += "".join(raw[: pieces[settled].line])
         self._all = rows
+
+
+def _cut(text: str) -> int:
+    """Where a paragraph can be read in two parts: before a word, not in bold text or code; 0: nowhere."""
+    at = LONG
+    while (at := text.rfind(" ", 0, at)) > LONG // 2:
+        if text[at + 1].isalpha() and text.count("`", 0, at) % 2 == text.count("**", 0, at) % 2 == 0:
+            return at + 1
+    return 0
 
 
 class _Piece(NamedTuple):
