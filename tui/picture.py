@@ -166,15 +166,17 @@ def _chars(text: str) -> Sequence[str]:
     return chars
 
 
-def _odd(cell: Cell) -> bool:
-    """Terminals differ on how wide it is."""
-    return len(cell[0]) != 1 or cell[0] >= "\U0001f000"
+def _odd(row: list[Cell]) -> bool:
+    """Terminals differ on how wide something in it is."""
+    chars = [char for char, _ in row]
+    text = "".join(chars)
+    return not text.isascii() and ("" in chars or len(text) != len(chars) or max(text) >= "\U0001f000")
 
 
 def _changed(old: list[Cell], new: list[Cell], touched: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """The columns to write, from one to another."""
     spans: list[tuple[int, int]] = []
-    if any(map(_odd, old)) or any(map(_odd, new)):
+    if _odd(old) or _odd(new):
         # What Textual writes at once is written at once.
         for start, end in sorted(touched):
             if spans and start <= spans[-1][1]:
