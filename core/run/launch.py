@@ -86,11 +86,15 @@ class Run:
         self._begun: dict[str, Begun] = {}
         self._looked = time.monotonic()
         self._started = time.time()
-        self._stopping = False
+        self._stop: asyncio.Task[None] | None = None
         self._asked = 0
         self._machines = machines
         self._wires = wires
         self.ranks = self._fresh()
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop is not None
 
     def _fresh(self) -> list[Rank]:
         return [
@@ -135,6 +139,7 @@ class Run:
             raise NotConnected(str(error)) from None
         for rank, post in zip(self.ranks, self.plan.posts, strict=True):
             rank.gigabytes = weights(self._spec, post.start, post.end, post.parts) / 1e9
+            rank.stage = post.stage if post.parts > 1 else None
         results = await asyncio.gather(
             *(
                 rank.start({**order, "beat": self._limits.beat, "kv_bits": self._spec.kv_bits})
@@ -308,10 +313,12 @@ class Run:
         self.ranks[0].send(op="order", ids=requests)
 
     async def stop(self, reason: str, *, failed: bool = False) -> None:
-        """End every rank and wait until it is gone."""
-        if self._stopping:
-            return
-        self._stopping = True
+        """End every rank; returns when all are gone, whoever was the first to ask for it."""
+        if self._stop is None:
+            self._stop = asyncio.create_task(self._end(reason, failed))
+        await asyncio.shield(self._stop)
+
+    async def _end(self, reason: str, failed: bool) -> None:
         if failed:
             self._alert("error", f"run {self.id}", reason)
         left = await asyncio.gather(*(rank.stop(STOP_S) for rank in self.ranks))

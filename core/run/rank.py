@@ -55,6 +55,8 @@ class Rank:
         self.pid: int | None = None
         self.gigabytes = 0.0
         """Of weights in its stage."""
+        self.stage: int | None = None
+        """See Facts."""
         self.owes = True
         """See Facts."""
         self.reason = ""
@@ -113,6 +115,7 @@ class Rank:
         return Facts(
             rank=self.rank,
             device=self.device,
+            stage=self.stage,
             here=isinstance(self.machine, LocalMachine),
             doing=doing if ready else self._doing,
             done=done if ready else self._steps[0],

@@ -58,6 +58,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     rank: int
     device: str
+    stage: int | None = None
+    """The stage that it shares with others, as one of a tensor group."""
     here: bool = False
     """Its device is this computer: no network lies between."""
     doing: Doing
@@ -227,11 +229,16 @@ def _stuck(ranks: Sequence[Facts], limits: Limits) -> Verdict | None:
     """Who computes for too long while an answer is made, or which link has swallowed something."""
     if not any(one.doing in ("prefill", "decode") for one in ranks):
         return None
+    if left_out := _left_out(ranks, limits):
+        return left_out
     for one in ranks:
         decoding = one.doing == "decode"
         limit = limits.step if decoding else limits.chunk
         limit += one.gigabytes * (limits.step_per_gb if decoding else limits.chunk_per_gb)
         if one.state == "busy" and one.age > limit:
+            group = _group(one, ranks)
+            if len(group) > 1 and all(each.state == "busy" for each in group):
+                return _entangled(one, group)
             return _say("slow", one, f"has computed for {one.age:.0f} s {one.where}{_waiting(one, ranks)}")
     at_work = [one for one in ranks if one.state != "idle"]
     if len(ranks) < 2 or any(one.state == "busy" for one in ranks) or not at_work:
@@ -240,12 +247,44 @@ def _stuck(ranks: Sequence[Facts], limits: Limits) -> Verdict | None:
     one = min(at_work, key=lambda each: each.age)
     if one.age <= limits.transfer:
         return None
-    after = ranks[(one.rank + 1) % len(ranks)]
+    last = _group(one, ranks)[-1]  # of a group it passes on what the first one of it has sent
+    after = ranks[(last.rank + 1) % len(ranks)]
     text = (
         f"has waited for {one.age:.0f} s {one.where}, as do the others: "
-        f"nothing comes through from {one.device} to {after.device}"
+        f"nothing comes through from {last.device} to {after.device}"
     )
-    return _say("link", one, text, (one.device, after.device))
+    return _say("link", one, text, (last.device, after.device))
+
+
+def _group(one: Facts, ranks: Sequence[Facts]) -> list[Facts]:
+    """The ranks of its tensor group in order, itself among them; itself alone without one."""
+    return [each for each in ranks if each is one or (one.stage is not None and each.stage == one.stage)]
+
+
+def _left_out(ranks: Sequence[Facts], limits: Limits) -> Verdict | None:
+    """The rank of a tensor group that has not been told of a step in which the others, computing as far as
+    they know, wait for it: the one before it in the group tells it."""
+    for one in ranks:
+        busy = [each.age for each in _group(one, ranks) if each.state == "busy"]
+        if one.state == "waiting" and busy and min(busy) > limits.transfer and one.age > max(busy):
+            before = ranks[one.rank - 1]
+            text = (
+                f"has waited for {one.age:.0f} s {one.where}, while the others of its group are in a step: "
+                f"nothing comes through from {before.device} to {one.device}"
+            )
+            return _say("link", one, text, (before.device, one.device))
+    return None
+
+
+def _entangled(one: Facts, group: Sequence[Facts]) -> Verdict:
+    """All of a group are in one step, in which they meet at every layer: who of them waits nobody sees."""
+    others = [each for each in group if each is not one]
+    text = (
+        f"has been in one step for {one.age:.0f} s {one.where}, together with "
+        f"{', '.join(each.name for each in others)}: nothing comes through between them, or one of them "
+        "computes for too long"
+    )
+    return _say("link", one, text, (one.device, others[0].device) if len(others) == 1 else None)
 
 
 def _waiting(culprit: Facts, ranks: Sequence[Facts]) -> str:

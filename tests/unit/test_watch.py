@@ -120,6 +120,34 @@ def test_where_all_wait_the_link_is_named_that_swallowed_something() -> None:
     assert verdict([replace(one, age=one.age - 2) for one in ranks], LIMITS) is None
 
 
+def test_in_a_tensor_group_the_link_is_named_on_which_one_was_not_told_of_a_step() -> None:
+    def group(*states: tuple[str, float]) -> list[Facts]:
+        given = zip(_pipeline(len(states)), states, strict=True)
+        return [replace(one, stage=0, state=state, age=age) for one, (state, age) in given]
+
+    found = _named(group(("busy", 5.0), ("waiting", 5.1), ("waiting", 5.2)))
+    assert (found.fault, found.link) == ("link", ("mac-0", "mac-1"))
+    found = _named(group(("busy", 5.0), ("busy", 5.0), ("waiting", 5.2)))
+    assert (found.fault, found.link) == ("link", ("mac-1", "mac-2"))
+    assert "from mac-1 to mac-2" in found.text
+    # One that has done its part of the step waits for the next.
+    assert verdict(group(("busy", 5.0), ("waiting", 4.5)), LIMITS) is None
+
+    # In a step, which of them computes and which wait for another cannot be seen: nobody is accused alone.
+    both = group(("busy", LIMITS.step + 1), ("busy", LIMITS.step + 1))
+    found = _named(both)
+    assert (found.fault, found.link) == ("link", ("mac-0", "mac-1"))
+    assert verdict([replace(one, age=LIMITS.step - 1) for one in both], LIMITS) is None
+    found = _named(group(*[("busy", LIMITS.step + 1)] * 3))
+    assert (found.fault, found.link) == ("link", None)
+    assert "rank 1 on mac-1, rank 2 on mac-2" in found.text
+
+
+def test_between_tensor_groups_the_link_is_named_that_joins_them() -> None:
+    ranks = [replace(one, stage=one.rank // 2, age=6.0 + one.rank) for one in _pipeline(4)]
+    assert _named(ranks).link == ("mac-1", "mac-2")
+
+
 def test_each_phase_of_the_start_has_its_time_and_waiting_for_others_costs_none() -> None:
     def starting(doing: str, since: float, **facts: object) -> list[Facts]:
         return _with(1, doing=doing, since=since, state="busy", **facts)
