@@ -38,7 +38,8 @@ class Role(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """`cut` drops every SSH connection and refuses new ones until `mend`."""
+    """`cut` drops every SSH connection and refuses new ones until `mend`; `starve` kills the largest process,
+    as the kernel does when memory is out."""
 
     op: str
 
@@ -130,6 +131,8 @@ class Device:
                     connection.abort()
             case "mend" if self._server is None:
                 await self._listen()
+            case "starve":
+                await self._kill_largest("out of memory, by order")
             case _:
                 print(f"{self._role.name}: nothing to do for {order.op!r}", file=sys.stderr)
 
@@ -138,11 +141,15 @@ class Device:
         while True:
             await asyncio.sleep(0.5)
             memory = await asyncio.to_thread(anonymous_memory, os.getpid())
-            below = {pid: used for pid, used in memory.items() if pid != os.getpid()}
-            if below and sum(memory.values()) > self._role.budget:
-                largest = max(below, key=lambda pid: below[pid])
-                budget = size(self._role.budget)
-                print(f"{self._role.name}: over its budget of {budget}, killing {largest}", file=sys.stderr)
+            if sum(memory.values()) > self._role.budget:
+                await self._kill_largest(f"over its budget of {size(self._role.budget)}")
+
+    async def _kill_largest(self, why: str) -> None:
+        memory = await asyncio.to_thread(anonymous_memory, os.getpid())
+        if below := {pid: used for pid, used in memory.items() if pid != os.getpid()}:
+            largest = max(below, key=lambda pid: below[pid])
+            print(f"{self._role.name}: {why}, killing {largest}", file=sys.stderr)
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(largest, signal.SIGKILL)
 
     async def close(self) -> None:

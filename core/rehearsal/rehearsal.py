@@ -17,6 +17,7 @@ import asyncssh
 import msgspec
 
 from core.rehearsal.device import Role
+from core.rehearsal.tree import descendants
 from core.remote.connection import Target
 from core.remote.hostkeys import HostKeys
 from core.text import clean_line
@@ -129,6 +130,15 @@ class Rehearsal:
     async def mend(self, device: str) -> None:
         """Let SSH connections in again."""
         await self._order(device, "mend")
+
+    async def starve(self, device: str) -> None:
+        """Let the device's largest process be killed, as where memory is out."""
+        await self._order(device, "starve")
+
+    def processes(self, device: str) -> list[int]:
+        """Pids of the device's server and of all that runs below it."""
+        root = self._members[device].child.pid
+        return [root, *descendants(root)]
 
     def delay(self, device: str, milliseconds: float) -> None:
         """Make the device send so much later whatever it sends in probes, answers or not; 0 ends it."""

@@ -1,11 +1,13 @@
 """The fault matrix: what breaks in which phase, and what came of it, as one table.
 
-    python -m tests.lab.faults [--only FAULT,...] [--phases PHASE,...] [--random N] [--rehearsal]
+    python -m tests.lab.faults [--on lab,rehearsal] [--only FAULT,...] [--phases PHASE,...] [--random N]
 
-Needs root, like the lab (without it, or with --rehearsal, only the rehearsal's faults). Exits 1 when a figure
-falls short of what is promised: a killed process is named within a second, all else within five; the culprit
-is the right one; the others are freed; the answer goes on, with the tokens of an undisturbed run; nothing is
-left running.
+Needs root, like the lab; without it, only the rehearsal is broken. Exits 1 when a figure falls short of what
+is promised: a killed process is named within a second, all else within five; the culprit is the right one;
+the others are freed; the answer goes on, with the tokens of an undisturbed run; nothing is left running.
+
+A disk that fills, or a Python that goes wrong, under ranks that run does no harm there: then nobody may be
+blamed. Both are tried at the start of a rank as well.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import random
 import shutil
 import signal
@@ -31,24 +32,18 @@ from core.bus import Bus
 from core.cluster import Cluster
 from core.config import Config, DeviceEntry, Recover
 from core.models.spec import ModelSpec, read
-from core.rehearsal.rehearsal import Rehearsal
 from core.request import Sampling
-from core.state import ClusterState
 from core.wish import Wish
 from tests import tiny_models
+from tests.lab.breaking import LEASE_S, LIMIT, PROMPT, VICTIM, Bench, InLab, InRehearsal, Rehearsed
 from tests.lab.cluster import Setup, device, ours, workers
-from tests.lab.host import UID
 from tests.lab.namespaces import why_not
 from tests.lab.vlab import Lab
 
 PHASES = ("load", "warmup", "prefill", "decode", "idle")
-LIMIT = 90.0
 KILLED_S, OTHER_S = 1.0, 5.0
 """What is promised: to name a process that ended, and everything else."""
-LEASE_S = 10.0
 TOKENS = 48
-PROMPT = "Tell me all about it, from the beginning. " * 24
-VICTIM = "h2"
 MODEL = {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 12, "head_dim": 64}
 """Large enough that loading and warming up can be hit."""
 
@@ -66,14 +61,16 @@ class Row(msgspec.Struct):
     equal: bool = False
     left: str = ""
     problem: str = ""
+    harmless: bool = False
+    """Nothing is to come of it, and nobody to be named."""
 
     @property
     def good(self) -> bool:
-        quick = self.named_s is not None and self.named_s <= self.limit_s
+        quick = self.harmless or (self.named_s is not None and self.named_s <= self.limit_s)
         return quick and self.right and self.freed and self.equal and not self.left and not self.problem
 
     def line(self) -> str:
-        seconds = f"{self.named_s:.2f}" if self.named_s is not None else "—"
+        seconds = f"{self.named_s:.2f}" if self.named_s is not None else "nobody" if self.harmless else "—"
         marks = " | ".join("yes" if one else "NO" for one in (self.right, self.freed, self.equal))
         end = self.left or "nothing"
         return f"| {self.fault} | {self.phase} | {seconds} | {marks} | {end} |{' ' + self.problem}".rstrip()
@@ -83,115 +80,6 @@ HEAD = (
     "| fault | in | named after s | culprit right | others freed | answer went on, equal | left running |\n"
     "|---|---|---|---|---|---|---|"
 )
-
-
-class Bench:
-    """A cluster, live or rehearsed, of which one device is the victim."""
-
-    victim: str
-    faults: dict[str, Callable[[], object]]
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-        self.bus = cluster.bus
-
-    def mend(self) -> None:
-        """Undo what can be undone."""
-
-    def elsewhere(self) -> bool:
-        """Whether other devices than the victim still have workers."""
-        raise NotImplementedError
-
-    async def until(
-        self, so: Callable[[ClusterState], object], what: str, limit: float = LIMIT
-    ) -> ClusterState:
-        try:
-            async with asyncio.timeout(limit):
-                return await self.bus.until(lambda state: bool(so(state)))
-        except TimeoutError:
-            told = [f"{a.subject}: {a.text}" for a in self.bus.state.alerts[-4:]]
-            raise RuntimeError(f"not within {limit:.0f} s: {what} {told}") from None
-
-    def ask(self) -> str:
-        self.cluster.conversations.new()
-        self.cluster.ask(PROMPT)
-        return self.bus.state.conversations[self.bus.state.conversation][-1]
-
-    async def answer(self, request: str) -> tuple[int, ...]:
-        state = await self.until(lambda state: state.requests[request].done, "an answer")
-        done = state.requests[request].done
-        if done.why == "error":
-            raise RuntimeError(f"the answer was lost: {done.detail}")
-        return state.requests[request].ids
-
-
-class InLab(Bench):
-    """Hosts with OpenSSH, in network namespaces."""
-
-    victim = VICTIM
-
-    def __init__(self, cluster: Cluster, lab: Lab) -> None:
-        super().__init__(cluster)
-        self.lab, self.host = lab, lab[VICTIM]
-        self._mending: list[Callable[[], object]] = []
-        self.faults = {
-            "SIGKILL": lambda: self._signal(signal.SIGKILL),
-            "SIGSTOP": lambda: self._signal(signal.SIGSTOP),
-            "power off": lambda: lab.power_off(VICTIM),
-            "cable out": self._cable,
-            "black hole": self._black_hole,
-            "SSH killed": self._ssh,
-        }
-
-    def _workers(self) -> list[int]:
-        return [pid for pid, line in self.host.ps().items() if "-m worker" in line]
-
-    def _signal(self, number: int) -> None:
-        for pid in self._workers():
-            os.kill(pid, number)
-
-    def _cable(self) -> None:
-        self.lab.unplug(VICTIM)
-        self._mending.append(lambda: self.lab.plug(VICTIM))
-
-    def _black_hole(self) -> None:
-        self.lab.blackhole(VICTIM)
-        self._mending.append(lambda: self.lab.blackhole(VICTIM, on=False))
-
-    def _ssh(self) -> None:
-        for pid, line in self.host.ps().items():
-            if "sshd:" in line and "listener" not in line:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-    def mend(self) -> None:
-        while self._mending:
-            self._mending.pop()()
-
-    def elsewhere(self) -> bool:
-        return any(workers(host) for host in self.lab.machines if host is not self.host)
-
-
-class InRehearsal(Bench):
-    """Rehearsed devices on loopback."""
-
-    victim = "demo-b"
-
-    def __init__(self, cluster: Cluster) -> None:
-        super().__init__(cluster)
-        self.faults = {
-            "SIGKILL": lambda: cluster.inject("kill", self.victim),
-            "SIGSTOP": lambda: cluster.inject("freeze", self.victim),
-            "cut off": lambda: cluster.inject("cut", self.victim),
-        }
-
-    def mend(self) -> None:
-        self.cluster.inject("mend", self.victim)
-
-    def elsewhere(self) -> bool:
-        from tests.e2e.processes import WORKER, below
-
-        return any("guard.py" in " ".join(one.cmdline()) for one in below(WORKER))
 
 
 @contextmanager
@@ -212,6 +100,14 @@ def _model(where: Path) -> ModelSpec:
     return read(tiny_models.build("matrix", where))
 
 
+def _interpreter(folder: Path) -> Path:
+    """What the victim's device has for a Python: this one, until somebody replaces it."""
+    path = folder / "python-of-the-victim"
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
 @asynccontextmanager
 async def _cluster(
     spec: ModelSpec, folder: Path, lab: Lab | None, *, recover: Recover
@@ -219,18 +115,27 @@ async def _cluster(
     config = Config(folder, folder / "cache", local=False, recover=recover)
     rehearsal = None
     wish = Wish(split=(4, 4, 4))
+    folder.mkdir(parents=True, exist_ok=True)
+    python = _interpreter(folder if lab is None else lab.dir)
     if lab is None:
-        rehearsal = Rehearsal(3)
+        rehearsal = Rehearsed(3)
+        rehearsal.python = str(python)
     else:
-        folder.mkdir(parents=True, exist_ok=True)
         config.known_hosts.write_text("".join(host.known_hosts_line() for host in lab.machines))
-        entries = [msgspec.convert(device(host), DeviceEntry) for host in lab.machines]
+        entries = [
+            msgspec.convert(
+                device(host, **({"python": str(python)} if host.name == VICTIM else {})), DeviceEntry
+            )
+            for host in lab.machines
+        ]
         config = msgspec.structs.replace(config, devices=tuple(entries))
     sampling = Sampling(max_tokens=TOKENS, ignore_eos=True, chunk=32)
     cluster = Cluster(Bus(), config, spec=spec, wish=wish, sampling=sampling, rehearsal=rehearsal)
     try:
         await cluster.start()
-        bench = InRehearsal(cluster) if lab is None else InLab(cluster, lab)
+        bench = (
+            InRehearsal(cluster, rehearsal, python) if rehearsal is not None else InLab(cluster, lab, python)
+        )
         await bench.until(
             lambda state: (
                 state.plan is not None and sum(d.status == "ready" for d in state.devices.values()) == 3
@@ -278,6 +183,7 @@ def _when(bench: Bench, phase: str, act: Callable[[], None]) -> Callable[[], Non
 async def one(bench: Bench, fault: str, phase: str, expected: tuple[int, ...]) -> Row:
     """One fault in one phase."""
     row = Row(fault, phase, limit_s=KILLED_S if fault in ("SIGKILL", "SSH killed") else OTHER_S)
+    row.harmless = fault in HARMLESS
     broken: list[float] = []
     blamed: list[ev.RunBlamed] = []
 
@@ -292,6 +198,7 @@ async def one(bench: Bench, fault: str, phase: str, expected: tuple[int, ...]) -
         bench.faults[fault]()
 
     try:
+        bench.prepare(fault)
         if phase == "idle":
             bench.cluster.launch()
             await bench.until(lambda state: state.run and state.run.live and state.run.ready, "the run")
@@ -300,9 +207,15 @@ async def one(bench: Bench, fault: str, phase: str, expected: tuple[int, ...]) -
         else:
             _when(bench, phase, act)
             request = bench.ask()
-        await bench.until(lambda _: blamed, "a culprit", 40)
+        await bench.until(lambda _: broken or blamed, f"{phase} on {bench.victim}")
+        if row.harmless and broken:
+            row.equal = await bench.answer(request or bench.ask()) == expected
+            row.right = row.freed = not blamed
+            row.said = blamed[0].text if blamed else ""
+            return row
         if not broken:
             raise RuntimeError(f"before anything was broken: {blamed[0].text}")
+        await bench.until(lambda _: blamed, "a culprit", 40)
         row.named_s, row.said = blamed[0].t - broken[0], blamed[0].text
         row.right = blamed[0].device == bench.victim
         first = blamed[0].run
@@ -323,30 +236,8 @@ async def one(bench: Bench, fault: str, phase: str, expected: tuple[int, ...]) -
         row.problem = str(error)
     finally:
         unsubscribe()
+        bench.mend()
     return row
-
-
-async def _left(bench: Bench) -> str:
-    """What runs on the devices after the cluster was closed, once it has had its lease."""
-    if not isinstance(bench, InLab):
-        from tests.e2e.processes import AGENT, SERVER, WORKER, below
-
-        return ", ".join(" ".join(p.cmdline())[:40] for p in below(AGENT, SERVER, WORKER))
-    end = time.monotonic() + 2 * LEASE_S
-    while time.monotonic() < end:
-        left = [line for host in bench.lab.machines for line in _ours(bench, host.name).values()]
-        if not left:
-            return ""
-        await asyncio.sleep(0.1)
-    return ", ".join(line[:40] for line in left)
-
-
-def _ours(bench: InLab, name: str) -> dict[int, str]:
-    return (
-        ours(bench.lab[name])
-        if bench.lab[name].pid > 0 and Path(f"/proc/{bench.lab[name].pid}").exists()
-        else {}
-    )
 
 
 async def _network_lost(bench: InLab, phase: str, expected: tuple[int, ...]) -> Row:
@@ -363,9 +254,10 @@ async def _network_lost(bench: InLab, phase: str, expected: tuple[int, ...]) -> 
     try:
         _when(bench, phase, act)
         request = bench.ask()
-        await bench.until(lambda _: blamed, "a culprit", 40)
+        await bench.until(lambda _: broken or blamed, f"{phase} on {bench.victim}")
         if not broken:
             raise RuntimeError(f"before anything was broken: {blamed[0].text}")
+        await bench.until(lambda _: blamed, "a culprit", 40)
         row.named_s, row.said = blamed[0].t - broken[0], blamed[0].text
         row.right = blamed[0].fault == "console"
         await asyncio.sleep(3)
@@ -379,15 +271,25 @@ async def _network_lost(bench: InLab, phase: str, expected: tuple[int, ...]) -> 
     return row
 
 
-def _console_gone(lab: Lab, folder: str, number: int, name: str) -> Row:
-    """The console itself: nothing it started may outlive its lease."""
-    row = Row(name, "decode", limit_s=LEASE_S, right=True, equal=True)
+def _console_gone(lab: Lab, folder: str, number: int, name: str, phase: str) -> Row:
+    """The console itself: nothing it started may outlive its lease. Before the first token comes, "load" is
+    as soon as there is a worker anywhere; "idle" is a server that nobody has asked anything.
+    """
+    row = Row(name, phase, limit_s=LEASE_S, right=True, equal=True)
     hosts = [host.name for host in lab.machines]
     setup = Setup(lab, folder, [device(host) for host in lab.machines], pinned=hosts)
     asked = ["--prompt", PROMPT, "--on", ",".join(hosts), "--split", "4,4,4", "--max-tokens", "2000"]
-    command = setup.start("run", lab.dir / "model", *asked, "--temp", "1", "--seed", "1")
+    if phase == "idle":
+        command = setup.start("serve", lab.dir / "model", *asked[2:6], "--port", "0")
+    else:
+        command = setup.start("run", lab.dir / "model", *asked, "--temp", "1", "--seed", "1")
     try:
-        command.first_output()
+        if phase == "load":
+            end = time.monotonic() + LIMIT
+            while time.monotonic() < end and not all(workers(host) for host in lab.machines):
+                time.sleep(0.02)
+        else:
+            command.first_output()
         begun = time.monotonic()
         command.process.send_signal(number)
         while time.monotonic() - begun < 3 * LEASE_S and any(workers(host) for host in lab.machines):
@@ -439,7 +341,7 @@ class Matrix:
             async with _cluster(spec, folder, lab, recover=how) as bench:
                 result = await work(bench)
             if isinstance(result, Row):
-                result.left = await _left(bench)
+                result.left = await bench.left()
         return result
 
     def show(self, row: Row) -> None:
@@ -449,47 +351,43 @@ class Matrix:
             print(f"  {row.said}", file=sys.stderr, flush=True)
 
     async def run(self, faults: list[str], phases: list[str], more: int) -> None:
-        expected = await self._with(lambda bench: _undisturbed(bench))
-        print(HEAD, flush=True)
+        expected = await self._with(_undisturbed)
         for fault in faults:
-            if fault in SPECIAL:
-                await self._special(fault, phases, expected)
-                continue
-            for phase in phases:
-                self.show(await self._with(lambda b, f=fault, p=phase: one(b, f, p, expected)))
-                if fault == "power off":
-                    self.close()
+            await self._fault(fault, phases, expected)
         chance = random.Random(7)
-        usual = [f for f in faults if f in USUAL or f == "cut off"]
-        usual = [f for f in usual if f != "power off"]
+        usual = [f for f in faults if f in (*LAB, *REHEARSAL) and f not in HARMLESS]
         for _ in range(more):
-            fault, phase = chance.choice(usual), chance.choice(phases)
-            self.show(await self._with(lambda b, f=fault, p=phase: one(b, f, p, expected)))
+            await self._fault(chance.choice(usual), [chance.choice(phases)], expected)
 
-    async def _special(self, fault: str, phases: list[str], expected: tuple[int, ...]) -> None:
+    async def _fault(self, fault: str, phases: list[str], expected: tuple[int, ...]) -> None:
         lab = self.lab()
-        if lab is None:
-            return
         match fault:
-            case "disk full":
-                cache = lab[VICTIM].home / ".cache"
-                cache.mkdir(exist_ok=True)
-                os.chown(cache, UID, UID)
-                lab[VICTIM].run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=777", "tmpfs", str(cache)])
-                try:
-                    self.show(await self._with(lambda b: _from_the_start(b, fault, expected)))
-                finally:
-                    lab[VICTIM].run(["umount", "-l", str(cache)])
+            case "disk full at the start" | "wrong Python at the start":
+                kind = fault.removesuffix(" at the start")
+                self.show(await self._with(lambda b: _from_the_start(b, kind, expected)))
             case "console's network":
                 for phase in [phase for phase in phases if phase != "idle"]:
                     self.show(await self._with(lambda b, p=phase: _network_lost(b, p, expected)))
-            case _:
+            case "console SIGKILL" | "console SIGHUP":
+                assert lab is not None
                 number = signal.SIGKILL if fault == "console SIGKILL" else signal.SIGHUP
-                self.show(await asyncio.to_thread(_console_gone, lab, fault.split()[1], number, fault))
+                for phase in [phase for phase in phases if phase in ("load", "decode", "idle")]:
+                    name = f"{fault.split()[1]}-{phase}-{len(self.rows)}"
+                    self.show(await asyncio.to_thread(_console_gone, lab, name, number, fault, phase))
+            case _:
+                for phase in phases:
+                    self.show(await self._with(lambda b, p=phase: one(b, fault, p, expected)))
+                    if fault == "power off":
+                        self.close()
 
 
-USUAL = ("SIGKILL", "SIGSTOP", "power off", "cable out", "black hole", "SSH killed")
-SPECIAL = ("disk full", "console's network", "console SIGKILL", "console SIGHUP")
+LAB = ("SIGKILL", "SIGSTOP", "power off", "cable out", "black hole", "SSH killed", "out of memory",
+       "disk full", "wrong Python")  # fmt: skip
+REHEARSAL = ("SIGKILL", "SIGSTOP", "power off", "host frozen", "cut off", "SSH killed", "out of memory",
+             "wrong Python")  # fmt: skip
+HARMLESS = ("disk full", "wrong Python")
+SPECIAL = ("disk full at the start", "wrong Python at the start", "console's network", "console SIGKILL",
+           "console SIGHUP")  # fmt: skip
 
 
 async def _undisturbed(bench: Bench) -> tuple[int, ...]:
@@ -504,6 +402,8 @@ async def _from_the_start(bench: Bench, fault: str, expected: tuple[int, ...]) -
     row = Row(fault, "start")
     blamed: list[ev.RunBlamed] = []
     unsubscribe = bench.bus.subscribe(lambda e: blamed.append(e) if isinstance(e, ev.RunBlamed) else None)
+    bench.prepare(fault)
+    bench.faults[f"{fault} at the start"]()
     began = time.time()
     try:
         request = bench.ask()
@@ -515,6 +415,7 @@ async def _from_the_start(bench: Bench, fault: str, expected: tuple[int, ...]) -
         row.problem = str(error)
     finally:
         unsubscribe()
+        bench.mend()
     return row
 
 
@@ -524,19 +425,23 @@ async def main() -> int:
     parser.add_argument("--only", type=lambda text: text.split(","), help="faults, by name")
     parser.add_argument("--phases", type=lambda text: text.split(","), default=list(PHASES))
     parser.add_argument("--random", type=int, default=0, metavar="N", help="and so many at random")
-    parser.add_argument("--rehearsal", action="store_true", help="on rehearsed devices instead of the lab")
+    parser.add_argument("--on", type=lambda text: text.split(","), default=["lab", "rehearsal"])
     args = parser.parse_args()
-    rehearsal = args.rehearsal or why_not() is not None
-    known = ["SIGKILL", "SIGSTOP", "cut off"] if rehearsal else [*USUAL, *SPECIAL]
-    faults = [fault for fault in known if args.only is None or fault in args.only]
+    short = count = 0
     with tempfile.TemporaryDirectory(prefix="exo-tui-faults-") as folder:
-        matrix = Matrix(_model(Path(folder) / "model"), Path(folder), rehearsal=rehearsal)
-        try:
-            await matrix.run(faults, args.phases, args.random)
-        finally:
-            matrix.close()
-    short = [row for row in matrix.rows if not row.good]
-    print(f"\n{len(matrix.rows)} faults, {len(short)} fell short")
+        spec = _model(Path(folder) / "model")
+        for place in [one for one in args.on if one == "rehearsal" or why_not() is None]:
+            known = [*LAB, *SPECIAL] if place == "lab" else [*REHEARSAL, "wrong Python at the start"]
+            faults = [fault for fault in known if args.only is None or fault in args.only]
+            print(f"\nOn the {place}:\n\n{HEAD}", flush=True)
+            matrix = Matrix(spec, Path(folder) / place, rehearsal=place == "rehearsal")
+            try:
+                await matrix.run(faults, args.phases, args.random)
+            finally:
+                matrix.close()
+            count += len(matrix.rows)
+            short += sum(not row.good for row in matrix.rows)
+    print(f"\n{count} faults, {short} fell short")
     return 1 if short else 0
 
 
