@@ -25,7 +25,7 @@ from core.conversations.turns import turns
 from core.faults import chaos, inject
 from core.handmade import Handmade
 from core.handovers import Handovers
-from core.intents import FaultKind, why_not_ask, why_not_launch, why_not_measure
+from core.intents import FaultKind, why_not_ask, why_not_launch, why_not_measure, why_not_resume
 from core.library import Library
 from core.member import Member
 from core.models.spec import ModelSpec
@@ -324,10 +324,22 @@ class Cluster:
                 replaces=replaces,
             )
         )
+        self._to_model(request)
+
+    def resume(self, request: str) -> None:
+        if reason := why_not_resume(self.bus.state, request):
+            self._alert("warning", "chat", reason)
+            return
+        self._queue.reopen(request)
+        self._to_model(request)
+
+    def _to_model(self, request: str) -> None:
+        """Have a request of the chat answered, by the run there is or one to be launched."""
         self._queue.add(request, *self._asked(request))
+        state = self.bus.state
         if self._ready is not None:
             self._queue.put(request, self._ready)
-        elif not self.bus.state.recovering and (state.run is None or not state.run.live):
+        elif not state.recovering and (state.run is None or not state.run.live):
             self.launch()
 
     def _asked(self, request: str) -> Asked:

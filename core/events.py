@@ -480,7 +480,8 @@ class RequestStarted(Event, frozen=True, kw_only=True):
 
 
 class RequestHeld(Event, frozen=True, kw_only=True):
-    """The run that answered is gone; what there is of the answer is kept, to go on with it in another."""
+    """The run that answered is gone, or the console with it; what there is of the answer is kept, to go on
+    with it in another."""
 
     request: str
 
@@ -582,6 +583,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     thought: str = ""
     ids: tuple[int, ...] = ()
     """Tokens of an answer without an end, from which it can be continued; of ended ones they are not kept."""
+    model: str = ""
+    """Name of the model whose tokens they are."""
     done: RequestDone | None = None
 
 

@@ -123,6 +123,10 @@ class Intents(Protocol):
         """
         ...
 
+    def resume(self, request: str) -> None:
+        """Go on with an answer that was cut off, from its last token."""
+        ...
+
     def cancel(self) -> None:
         """End the answer being written; what is there stays."""
         ...
@@ -325,3 +329,17 @@ def why_not_ask(state: ClusterState) -> str | None:
     if state.recovering or (state.run is not None and state.run.live):
         return None
     return why_not_launch(state)
+
+
+def why_not_resume(state: ClusterState, id_: str) -> str | None:
+    """The reason an answer cannot be gone on with now, None when it can."""
+    request = state.requests.get(id_)
+    if request is None or request.done is None or request.done.why not in ("error", "cancel"):
+        return "only an answer that was cut off goes on"
+    if not request.ids:
+        return "nothing of it was kept; r asks again"
+    if state.conversations.get(request.conversation, ())[-1:] != (id_,):
+        return "the conversation has gone on without it; r asks again"
+    if state.model is None or request.model != state.model.name:
+        return f"it was begun by {request.model or 'another model'}; r asks again"
+    return why_not_ask(state)

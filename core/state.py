@@ -149,6 +149,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     first: float = 0.0
     """When its first token came."""
     ids: tuple[int, ...] = ()
+    model: str = ""
+    """Name of the model whose tokens these are."""
     text: str = ""
     thought: str = ""
     """What the model thought before it said `text`, where the two can be told apart."""
@@ -526,6 +528,7 @@ def _recalled(exchange: ev.Exchange, conversation: str) -> Request:
         started=exchange.started,
         status="done",
         ids=exchange.ids,
+        model=exchange.model,
         text=exchange.text,
         thought=exchange.thought,
         done=exchange.done,
@@ -539,6 +542,7 @@ def _asked(state: ClusterState, event: ev.RequestStarted) -> ClusterState:
         prompt=event.prompt,
         started=event.t,
         source=event.source,
+        model=state.model.name if state.model is not None else "",
     )
     state = replace(state, requests={**state.requests, request.id: request})
     if event.source != "chat":
@@ -577,7 +581,9 @@ def _request(
             state = _timed(state, event)
             request = replace(request, ranks={**request.ranks, event.rank: event})
         case ev.RequestHeld():
-            request = replace(request, status="waiting", prefilled=0, ranks={}, held=request.held + 1)
+            request = replace(
+                request, status="waiting", prefilled=0, ranks={}, held=request.held + 1, done=None
+            )
         case ev.RequestDone():
             request = replace(request, status="done", done=event)
     return replace(state, requests=_kept({**state.requests, request.id: request}))

@@ -39,13 +39,14 @@ class Archive:
         self._sampling = sampling
         self._store = Store(folder) if folder is not None else None
         self._keeper = Keeper(bus, self._store) if self._store is not None else None
-        self._errands: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[object]] = set()
 
     def start(self) -> None:
         """Begin with an empty conversation."""
         if self._keeper is not None:
             self._bus.subscribe(self._keeper.take)
             self._keeper.start()
+            self._run(self._offer())
         self.new()
 
     async def close(self) -> None:
@@ -98,8 +99,9 @@ class Archive:
         manner = replace(manner, title=clean_line(manner.title, TITLE), system=clean(manner.system, SYSTEM))
         self._bus.publish(ev.ConversationTuned(t=time.time(), conversation=conversation, manner=manner))
 
-    async def _fetch(self, conversation: str) -> None:
-        known = await self._on_disk("open", conversation, Store.take)
+    async def _fetch(self, conversation: str, *, quietly: bool = False) -> bool:
+        """Open it; whether that was possible. `quietly`: nobody has asked for it."""
+        known = await self._on_disk("" if quietly else "open", conversation, Store.take)
         if known is not None:
             self._bus.publish(
                 ev.ConversationOpened(
@@ -109,6 +111,16 @@ class Archive:
                     exchanges=tuple(one if one.done else _lost(one) for one in known.exchanges),
                 )
             )
+        return known is not None
+
+    async def _offer(self) -> None:
+        """Open the conversation that was answered in when the console before this one crashed."""
+        newest = next(iter(await self.all()), None)
+        state = self._bus.state
+        if newest is None or not newest.cut or state.conversations.get(state.conversation):
+            return
+        if await self._fetch(newest.id, quietly=True):
+            self._alert("the last answer was cut off when the console ended; C continues it, n starts anew")
 
     async def _rename(self, conversation: str, title: str) -> None:
         def work(store: Store, id_: str) -> None:
@@ -135,17 +147,20 @@ class Archive:
                 self.new()
 
     async def _on_disk(self, verb: str, conversation: str, work: Callable[[Store, str], T]) -> T | None:
-        """What `work` makes of a conversation, in a thread; None, and said why, when it cannot be done."""
+        """What `work` makes of a conversation, in a thread; None when it cannot be done, and why it cannot be
+        opened, or whatever the `verb` is; nothing without one.
+        """
         if self._store is None or self._keeper is None:
             return None
         try:
             async with self._keeper.turn:
                 return await asyncio.to_thread(work, self._store, conversation)
         except (StoreError, OSError) as error:
-            self._alert(f"cannot {verb} the conversation: {reason(error)}")
+            if verb:
+                self._alert(f"cannot {verb} the conversation: {reason(error)}")
             return None
 
-    def _run(self, errand: Coroutine[Any, Any, None]) -> None:
+    def _run(self, errand: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)

@@ -37,6 +37,7 @@ def _exchange(request: Request) -> ev.Exchange:
         text=request.text,
         thought=request.thought,
         ids=() if request.done else request.ids,
+        model="" if request.done else request.model,
         done=request.done,
     )
 

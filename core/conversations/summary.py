@@ -23,6 +23,8 @@ class Summary(msgspec.Struct, frozen=True):
     """When something was said in it last."""
     exchanges: int
     words: str
+    cut: bool = False
+    """Its last answer has begun and not ended: it is being written, or its console has crashed."""
 
 
 def titled(manner: Manner, prompts: Iterable[str]) -> str:
@@ -34,4 +36,7 @@ def summary(stored: Stored) -> Summary:
     """The conversation in short."""
     title = titled(stored.manner, (one.prompt for one in stored.exchanges))
     said = "\n".join(part for one in stored.exchanges for part in (one.prompt, one.text))
-    return Summary(stored.id, title, stored.changed, len(stored.exchanges), f"{title}\n{said}".casefold())
+    cut = any(one.ids and one.done is None for one in stored.exchanges[-1:])
+    return Summary(
+        stored.id, title, stored.changed, len(stored.exchanges), f"{title}\n{said}".casefold(), cut
+    )

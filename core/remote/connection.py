@@ -181,7 +181,7 @@ async def _read(stream: asyncssh.SSHReader[bytes], size: int) -> bytes:
     """What comes next; nothing at the end, and when the connection is lost, which `wait` tells."""
     try:
         return await stream.read(size)
-    except asyncssh.Error:
+    except (asyncssh.Error, OSError):  # a reset comes as the socket's own error
         return b""
 
 

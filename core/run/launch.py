@@ -58,7 +58,7 @@ class Begun(NamedTuple):
     """What an earlier run has said of an answer, and after how long it began to."""
 
     ids: Sequence[int]
-    ttft_s: float
+    ttft_s: float | None
 
 
 class Run:

@@ -33,7 +33,8 @@ class Queue:
         """Ask a run for an answer, or for the rest of it."""
         prompt, sampling = self._asked[request]
         known = self._bus.state.requests[request]
-        begun = Begun(known.ids, known.first - known.started) if known.ids else None
+        ttft = known.first - known.started if known.first else None  # another console has seen it come
+        begun = Begun(known.ids, ttft) if known.ids else None
         run.generate(request, prompt, sampling, begun)
 
     def put_all(self, run: Run) -> None:
@@ -46,7 +47,11 @@ class Queue:
     def hold(self) -> None:
         """The run is gone and another one is to come."""
         for request in self._asked:
-            self._bus.publish(ev.RequestHeld(t=time.time(), request=request))
+            self.reopen(request)
+
+    def reopen(self, request: str) -> None:
+        """There is more to come of an answer."""
+        self._bus.publish(ev.RequestHeld(t=time.time(), request=request))
 
     def end(self, why: ev.DoneReason, detail: str) -> None:
         """End the requests that nobody is going to answer any more."""

@@ -137,16 +137,15 @@ class InLab(Bench):
         self.host.run(["sh", "-c", f"dd if=/dev/zero of={self._cache}/full bs=1k 2>/dev/null; true"])
 
     def _memory(self) -> None:
-        """The rank in a memory cgroup with 16 MB to spare, of which another program there wants 48."""
+        """The rank in a memory cgroup that has 16 MB to give, of which another program there wants 48."""
         group = MEMORY / f"exo-tui-lab-{os.getpid()}"
         group.mkdir(exist_ok=True)
-        self._mending.append(lambda: _removed(group))
-        (group / "memory.move_charge_at_immigrate").write_text("1")
         for pid in self._workers():
             (group / "cgroup.procs").write_text(str(pid))
         used = int((group / "memory.usage_in_bytes").read_text())
         (group / "memory.limit_in_bytes").write_text(str(used + (16 << 20)))
-        subprocess.Popen([sys.executable, "-S", "-c", HOG, str(group)])
+        hog = subprocess.Popen([sys.executable, "-S", "-c", HOG, str(group)])
+        self._mending.append(lambda: _ended(hog, group))
 
     def mend(self) -> None:
         while self._mending:
@@ -172,7 +171,9 @@ def wrong(python: Path) -> None:
     python.write_text(f'#!/bin/sh\nexec {sys._base_executable} "$@"\n')
 
 
-def _removed(group: Path) -> None:
+def _ended(hog: subprocess.Popen[bytes], group: Path) -> None:
+    hog.kill()
+    hog.wait(LIMIT)
     with contextlib.suppress(OSError):
         group.rmdir()
 

@@ -94,6 +94,7 @@ CHAT = (
         "e", "wish('edit')", "Edit", show=False, tooltip="Edit the question and ask again", id="chat.edit"
     ),
     Binding("r", "wish('again')", "Again", show=False, tooltip="Have it answered again", id="chat.again"),
+    Binding("C", "wish('resume')", "Continue", show=False, tooltip="Finish a cut answer", id="chat.resume"),
     Binding("y", "wish('copy')", "Copy", show=False, tooltip="Copy the answer", id="chat.copy"),
     Binding(
         "Y",

@@ -6,6 +6,7 @@ from textual import work
 from textual.screen import Screen
 
 from core.conversations.manner import Manner
+from core.intents import why_not_resume
 from core.state import ClusterState, Request
 from tui.desk import Desk
 from tui.host import app_of
@@ -80,10 +81,20 @@ class Chatting(Screen[None]):
             case "again":
                 if self._may("ask"):
                     self._ask(request.prompt, request.id, None)
+            case "resume":
+                self._resume(request)
             case "copy":
                 self._copy(request.text.strip(), "the answer")
             case "code":
                 self._copy_code(request)
+
+    def _resume(self, request: Request) -> None:
+        reason = "this is a replay" if self.desk.playback is not None else None
+        reason = reason or why_not_resume(self.desk.state, request.id)
+        if reason:
+            self.say_not("ask", reason)
+        elif self.desk.intents is not None:
+            self.desk.intents.resume(request.id)
 
     def _copy_code(self, request: Request) -> None:
         blocks = code_blocks(request.text)

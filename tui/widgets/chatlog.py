@@ -25,7 +25,7 @@ KEPT = 60
 STEP = 4
 """Rows that one key scrolls an exchange that is longer than the screen."""
 
-Wish = Literal["edit", "again", "copy", "code"]
+Wish = Literal["edit", "again", "resume", "copy", "code"]
 
 
 class ChatLog(VerticalScroll):

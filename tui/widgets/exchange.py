@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from core.intents import why_not_resume
 from core.state import ClusterState, Request
 from tui.widgets.cells import Cell
 from tui.widgets.figures import bar
@@ -153,5 +154,6 @@ class Exchange(Rows):
         if told := status_line(request, self._state):
             made += Content.assemble(*told).wrap(width)
         if self.chosen:
-            made += Content.styled(KEYS, "$text-accent").wrap(width)
+            keys = f"C continue · {KEYS}" if why_not_resume(self._state, request.id) is None else KEYS
+            made += Content.styled(keys, "$text-accent").wrap(width)
         return made
