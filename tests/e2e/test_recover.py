@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from core import events as ev
 from core.config import Recover
+from core.conversations.manner import Manner
 from core.request import Prompt, Sampling, Turn
 from tests.e2e.processes import WORKER, below
 from tests.e2e.rehearsed import Rehearsed, rehearsed
@@ -14,6 +16,7 @@ from tests.e2e.until import soon
 
 PROMPT = "Tell me all about it"
 LONG = 150
+MANNER = Manner(sampling=Sampling(max_tokens=LONG))
 AT_ONCE = Recover(wait=0.0)
 PATIENT = Recover(wait=60.0)
 SAMPLED = Sampling(max_tokens=LONG, temperature=1.0, seed=7, presence_penalty=0.5, ignore_eos=True)
@@ -46,6 +49,29 @@ async def test_an_answer_goes_on_where_it_stopped(fault, tiny, tmp_path: Path) -
         # The device is as well as before: a process was killed, not the machine.
         assert [rank.device for rank in state.run.ranks] == ["demo-a", "demo-b", "demo-c"]
         assert state.recovery.stage == "done"
+
+
+async def test_an_answer_cut_by_a_crash_of_the_console_goes_on_from_its_tokens(
+    tiny, tmp_path: Path
+) -> None:
+    async with rehearsed(tiny("llama"), 2, tmp_path, split=(3, 3), max_tokens=LONG) as live:
+        ids, text = await _undisturbed(live)
+        request = await live.asked(PROMPT, tokens=20)
+        begun = live.bus.state.requests[request]
+        await live.answered(request)
+        # As another console finds it on disk.
+        cut = ev.RequestDone(t=2.0, request="cut", why="error", detail="cut")
+        left = ev.Exchange(
+            request="cut", prompt=PROMPT, started=1.0, ids=begun.ids, text=begun.text, done=cut,
+            model=begun.model,
+        )  # fmt: skip
+        live.bus.publish(ev.ConversationOpened(t=3.0, conversation="old", manner=MANNER, exchanges=(left,)))
+        live.cluster.resume("cut")
+        answer = await live.answered("cut")
+        assert (answer.ids, answer.text, answer.done.why) == (ids, text, "length")
+        assert answer.done.ttft_s is None, "nobody here has seen when it began"
+        live.cluster.resume("cut")
+        assert live.bus.state.alerts[-1].text == "only an answer that was cut off goes on"
 
 
 async def test_a_lost_device_is_done_without_and_offered_when_it_is_back(tiny, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from core.bus import Bus
 from core.conversations.archive import Archive
 from core.conversations.manner import Manner
 from core.conversations.store import Store
+from core.intents import why_not_resume
 from core.request import Sampling
 from core.state import ClusterState
 from tests.e2e.until import soon
@@ -92,6 +93,32 @@ async def test_an_answer_is_on_disk_while_it_grows_and_what_a_crash_leaves_is_to
         done = state.requests["a"].done
         assert done and done.detail == "the console ended before this answer did"
         assert said(state) == [("first?", "One, two, three")]
+
+
+async def test_after_a_crash_the_conversation_is_opened_and_its_answer_can_go_on(tmp_path: Path) -> None:
+    async with console(tmp_path) as (bus, _):
+        ask(bus, "a", "first?", "First.")
+        ask(bus, "b", "and then?")
+        bus.publish(ev.TokensStreamed(t=2, request="b", ids=(3, 5), text="Then"))
+        await on_disk(tmp_path, lambda text: "Then" in text)
+        async with console(tmp_path) as (other, _):  # it is being written: nothing of another console's
+            await soon(lambda: other.state.conversation, "a conversation")
+            assert said(other.state) == []
+            assert not other.state.alerts
+        crashed, conversation = Store(tmp_path).all()[0][0], bus.state.conversation
+    store = Store(tmp_path)
+    store.write(crashed)
+    store.close()
+    async with console(tmp_path) as (bus, archive):
+        state = await until(bus, lambda state: state.conversation == conversation and state.alerts)
+        assert said(state) == [("first?", "First."), ("and then?", "Then")]
+        assert "C continues it" in state.alerts[-1].text
+        assert state.requests["b"].ids == (3, 5)
+        assert why_not_resume(state, "a") == "only an answer that was cut off goes on"
+        assert "was begun by" in (why_not_resume(state, "b") or ""), "no model is chosen here"
+        bus.publish(ev.RequestHeld(t=9, request="b"))
+        assert bus.state.active == bus.state.requests["b"]
+        archive.new()
 
 
 async def test_what_was_left_is_let_go_of_and_comes_back_as_it_was(tmp_path: Path) -> None:
