@@ -51,9 +51,7 @@ async def test_an_answer_goes_on_where_it_stopped(fault, tiny, tmp_path: Path) -
         assert state.recovery.stage == "done"
 
 
-async def test_an_answer_cut_by_a_crash_of_the_console_goes_on_from_its_tokens(
-    tiny, tmp_path: Path
-) -> None:
+async def test_an_answer_cut_by_a_crash_of_the_console_goes_on_from_its_tokens(tiny, tmp_path: Path) -> None:
     async with rehearsed(tiny("llama"), 2, tmp_path, split=(3, 3), max_tokens=LONG) as live:
         ids, text = await _undisturbed(live)
         request = await live.asked(PROMPT, tokens=20)
