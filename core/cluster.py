@@ -12,25 +12,25 @@ from random import Random
 from typing import Any, get_args
 
 from core import events as ev
-from core import provisioning
+from core import exo, provisioning
 from core.bench.session import Benches
 from core.bench.suite import Suite
 from core.bus import Bus
 from core.cabling import Cabling
 from core.circumstances import wires
-from core.config import Config, DeviceEntry
+from core.config import Config, ConfigError, keep
 from core.conversations.archive import Archive
 from core.conversations.manner import Manner
 from core.conversations.turns import turns
+from core.enlisting import device_entry, finder, target
 from core.faults import chaos, inject
 from core.handmade import Handmade
 from core.handovers import Handovers
 from core.intents import FaultKind, why_not_ask, why_not_launch, why_not_measure, why_not_resume
+from core.joining import Wanted, why_not_add
 from core.library import Library
 from core.member import Member
 from core.models.spec import ModelSpec
-from core.peers.diagnose import interfaces, why_empty
-from core.peers.mdns import Browser
 from core.plan.plan import Plan
 from core.planner import Planner
 from core.probe.message import Read
@@ -60,9 +60,6 @@ QUEUE = 64
 LONGEST_PROMPT = 2**22
 """Characters."""
 
-QUIET_S = 2.0
-"""Without any peer after so long, the likely cause is said."""
-
 
 class Cluster:
     """Everything between the bus and the machines. See `core.intents.Intents` for what can be asked."""
@@ -89,11 +86,7 @@ class Cluster:
         self._recordings = Recordings(bus, recorder)
         self._benches = Benches(self)
         self._keys = rehearsal.keys if rehearsal else config.host_keys
-        self._browser = Browser(
-            self._heard,
-            interfaces=["127.0.0.1"] if rehearsal else None,
-            scope=rehearsal.scope if rehearsal else None,
-        )
+        self._finder = finder(config, rehearsal, self._heard)
         self._members: dict[str, Member] = {}
         self._doors: dict[str, Door] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,6 +112,11 @@ class Cluster:
         return get_args(FaultKind) if self._rehearsal else ()
 
     @property
+    def rehearsed(self) -> bool:
+        """The devices are rehearsed, on this machine."""
+        return self._rehearsal is not None
+
+    @property
     def expected(self) -> int:
         """How many devices are to be in the cluster, as far as it is known from the start."""
         if self._rehearsal is not None:
@@ -137,7 +135,7 @@ class Cluster:
             await self._rehearsal.start()
         else:
             self._join_configured()
-        await self._browse()
+        await self._finder.start()
         self._spawn(self._survey.run())
 
     def _join_configured(self) -> None:
@@ -150,20 +148,7 @@ class Cluster:
             self._enlist(Member(THIS_MACHINE, machine.address, self.bus.publish, here))
         for entry in self._config.devices:
             self._knock(entry.called, entry.target)
-
-    async def _browse(self) -> None:
-        failure = ""
-        try:
-            await self._browser.start()
-        except OSError as error:
-            failure = str(error)
-        self._spawn(self._explain_silence(failure))
-
-    async def _explain_silence(self, failure: str) -> None:
-        await asyncio.sleep(QUIET_S)
-        if not self.bus.state.peers:
-            reason = why_empty(await asyncio.to_thread(interfaces), QUIET_S, failure)
-            self._alert("warning", "discovery", reason)
+        self._spawn(exo.watch(self._members, self.bus))
 
     # Devices
 
@@ -188,16 +173,20 @@ class Cluster:
         self._members[member.name] = member
         self._spawn(member.run())
 
-    def add(self, peer: str) -> None:
+    def add(self, peer: str, wanted: Wanted) -> None:
         advert = self.bus.state.peers.get(peer)
         if advert is None:
             return
-        name = advert.name
-        if name in self._members:
-            self._alert("info", name, "is in the cluster already")
+        if reason := why_not_add(self.bus.state, peer):
+            self._alert("info", advert.name, reason)
             return
-        entry = DeviceEntry(host=advert.addresses[0] if advert.addresses else advert.host, port=advert.port)
-        self._knock(name, entry.target, peer)
+        device = device_entry(advert, wanted)
+        if wanted.keep:
+            try:
+                keep(self._config.folder, device)
+            except (ConfigError, OSError) as error:
+                self._alert("error", device.called, f"not written to config.toml: {error}")
+        self._knock(device.called, target(advert, device), peer)
 
     def trust(self, device: str, accepted: bool) -> None:
         if device in self._doors:
@@ -454,7 +443,7 @@ class Cluster:
         await self._planner.close()
         await self.library.close()
         await self._handmade.close()
-        await self._browser.close()
+        await self._finder.close()
         await self.conversations.close()
         if self._rehearsal is not None:
             await self._rehearsal.close()

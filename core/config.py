@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -11,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from core.folders import cache_folder, config_folder, data_folder
-from core.remote.connection import Target
+from core.remote.connection import WORK, Target
 from core.remote.hostkeys import HostKeys
 from core.state import THIS_MACHINE
 
@@ -29,6 +31,10 @@ class DeviceEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     key: str | None = None
     python: str = "python3"
+    work: str = WORK
+    """Folder there for the worker and for copies of models."""
+    models: str = ""
+    """Folder there where models lie, besides the path they have on this computer."""
 
     @property
     def called(self) -> str:
@@ -39,7 +45,10 @@ class DeviceEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def target(self) -> Target:
         """How to reach it."""
         key = Path(self.key).expanduser() if self.key else None
-        return Target(host=self.host, port=self.port, user=self.user, key=key, python=self.python)
+        return Target(
+            host=self.host, port=self.port, user=self.user, key=key, python=self.python,
+            work=self.work, models=self.models,
+        )  # fmt: skip
 
 
 class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,12 +110,41 @@ def load() -> Config:
     if not path.exists():
         return Config(folder, cache, data=data)
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text()), _File)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        file = _parsed(path, path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return Config(folder, cache, file.device, file.local, file.watch, file.recover, data)
+
+
+def _parsed(path: Path, text: str) -> _File:
+    """What a file says that could be used. Raises ConfigError."""
+    try:
+        file = msgspec.convert(tomllib.loads(text), _File)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if file.watch.silent < 2 * file.watch.beat:
         raise ConfigError(f"{path}: `silent` is to be two beats at least")
     names = Counter([entry.called for entry in file.device] + [THIS_MACHINE] * file.local)
     if twice := [name for name, count in names.items() if count > 1]:
         raise ConfigError(f"{path}: more than one device is called {', '.join(twice)}")
-    return Config(folder, cache, file.device, file.local, file.watch, file.recover, data)
+    return file
+
+
+def keep(folder: Path, entry: DeviceEntry) -> None:
+    """Add a device at the end of config.toml. Raises ConfigError where that file is unusable, and OSError."""
+    path = folder / "config.toml"
+    told = msgspec.to_builtins(entry)
+    said = {key: value for key, value in told.items() if value not in (None, "")}
+    if said.get("work") == WORK:
+        del said["work"]
+    # A JSON string is a TOML string, once nothing in it is left to surrogates.
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in said.items()]
+    before = path.read_text() if path.exists() else ""
+    former = [before.rstrip("\n"), ""] if before.strip() else []
+    text = "\n".join([*former, "[[device]]", *lines, ""])
+    _parsed(path, text)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    fresh.replace(path)

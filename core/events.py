@@ -45,24 +45,76 @@ class Tick(Event, frozen=True, kw_only=True):
     """A second has passed. Ages grow and gaps appear even when nothing else is heard."""
 
 
+Way = Literal["config", "ssh_config", "mdns", "dns-sd"]
+"""How a peer is known: the first two are the user's own word, the others the network's."""
+
+
 class PeerSeen(Event, frozen=True, kw_only=True):
-    """An advert on the network: a hint, not verified."""
+    """A machine that was announced on the network, or named by the user: a hint, not verified."""
 
     key: str
-    """Identity of the advert: its SRV host and port."""
+    """Identity: its SRV host and port, or what the user's files say of them."""
     name: str
     host: str
     addresses: tuple[str, ...]
     port: int
     services: tuple[str, ...]
     txt: dict[str, str] = {}
-    source: Literal["mdns", "config"] = "mdns"
+    ways: tuple[Way, ...] = ("mdns",)
+    known: str = ""
+    """What the user calls it; ssh is given this name."""
+    login: str = ""
+    """What ssh_config says of the way there: user, key, jump host."""
+
+    @property
+    def announced(self) -> bool:
+        """The network speaks of it; else only the user's files do."""
+        return bool({"mdns", "dns-sd"} & set(self.ways))
 
 
 class PeerLost(Event, frozen=True, kw_only=True):
     """The advert was withdrawn or expired."""
 
     key: str
+
+
+class PeersHeard(Event, frozen=True, kw_only=True):
+    """When announced peers last answered, by key: a machine that was unplugged does not say goodbye."""
+
+    heard: dict[str, float]
+
+
+class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reason why nothing is heard, and what to do about it. `command` is for this computer."""
+
+    what: str
+    why: str = ""
+    todo: str = ""
+    command: str = ""
+
+
+class DiscoveryLooked(Event, frozen=True, kw_only=True):
+    """Why the network shows nobody; no causes while somebody is seen."""
+
+    causes: tuple[Cause, ...] = ()
+
+
+class ExoSeen(Event, frozen=True, kw_only=True):
+    """exo answers on a device of the cluster: `node` is its id there, empty when it no longer does."""
+
+    device: str
+    node: str
+
+
+class Check(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that a rank needs of its device, and what to do where it is not so."""
+
+    name: str
+    ok: bool
+    told: str
+    remedy: str = ""
+    about: str = ""
+    """The other device, where there is one."""
 
 
 class DeviceSeen(Event, frozen=True, kw_only=True):
@@ -75,6 +127,8 @@ class DeviceSeen(Event, frozen=True, kw_only=True):
     detail: str = ""
     peer: str = ""
     """Key of the advert it was found by."""
+    trouble: Check | None = None
+    """The step of getting in that failed."""
 
 
 class TrustAsked(Event, frozen=True, kw_only=True):
@@ -162,17 +216,6 @@ class CablesSeen(Event, frozen=True, kw_only=True):
     """Every Thunderbolt cable there is, said when that has changed."""
 
     cables: tuple[Cable, ...]
-
-
-class Check(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that a rank needs of its device, and what to do where it is not so."""
-
-    name: str
-    ok: bool
-    told: str
-    remedy: str = ""
-    about: str = ""
-    """The other device, where there is one."""
 
 
 class DeviceChecked(Event, frozen=True, kw_only=True):
@@ -663,6 +706,9 @@ AnyEvent = (
     Tick
     | PeerSeen
     | PeerLost
+    | PeersHeard
+    | DiscoveryLooked
+    | ExoSeen
     | DeviceSeen
     | TrustAsked
     | TrustAnswered

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from core.bench.suite import Suite
 from core.conversations.manner import Manner
 from core.conversations.summary import Summary
+from core.joining import Wanted
 from core.models.found import Fit, Model
 from core.plan.check import unlike
 from core.plan.plan import Plan
@@ -139,7 +140,7 @@ class Intents(Protocol):
         """Answer the question about a host key."""
         ...
 
-    def add(self, peer: str) -> None:
+    def add(self, peer: str, wanted: Wanted) -> None:
         """Take a peer into the cluster: connect to it, which may raise the trust question."""
         ...
 

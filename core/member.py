@@ -79,7 +79,7 @@ class Member:
         while True:
             self._wanted_again.clear()
             self._seen("connecting")
-            reason = ""
+            reason, trouble = "", None
             try:
                 self.machine = await self._reach()
                 self._address = self.machine.address
@@ -87,14 +87,16 @@ class Member:
                 failures = 0
                 reason = await self._attend(self.machine)
             except (Refused, HostKeyChanged) as error:
-                self._seen("refused", str(error))
+                self._seen("refused", str(error), _refusal(error))
                 await self._wanted_again.wait()
                 continue
-            except (Unreachable, OSError) as error:
+            except Unreachable as error:
+                reason, trouble = str(error), ev.Check(error.step, False, str(error), error.remedy)
+            except OSError as error:
                 reason = str(error)
             finally:
                 await self._let_go()
-            self._seen("lost", reason)
+            self._seen("lost", reason, trouble)
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
             failures += 1
 
@@ -180,7 +182,7 @@ class Member:
         try:
             return await self._follow(machine, ["sh", "-c", frame.shell_agent()], b"")
         except _NoPython:
-            raise Refused(self._detail) from None
+            raise Refused(self._detail, "python", "P in the console makes one there") from None
 
     async def _follow(self, machine: Machine, argv: list[str], program: bytes) -> str:
         self._agent = agent = await machine.start(argv)
@@ -276,7 +278,7 @@ class Member:
         if machine is not None:
             await machine.close()
 
-    def _seen(self, status: ev.DeviceStatus, detail: str = "") -> None:
+    def _seen(self, status: ev.DeviceStatus, detail: str = "", trouble: ev.Check | None = None) -> None:
         self._publish(
             ev.DeviceSeen(
                 t=time.time(),
@@ -286,6 +288,7 @@ class Member:
                 status=status,
                 detail=detail,
                 peer=self._peer,
+                trouble=trouble,
             )
         )
 
@@ -294,6 +297,12 @@ def _give_up(answer: asyncio.Future[Any]) -> None:
     if not answer.done():
         answer.set_exception(DeviceLost())
         answer.exception()  # so that nobody complains where it is awaited no more
+
+
+def _refusal(error: Refused | HostKeyChanged) -> ev.Check:
+    if isinstance(error, HostKeyChanged):
+        return ev.Check("host key", False, str(error), "find out why before you change anything")
+    return ev.Check(error.step, False, str(error), error.remedy)
 
 
 async def _see_off(process: Process) -> None:

@@ -40,6 +40,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     status: ev.DeviceStatus
     detail: str = ""
     peer: str = ""
+    trouble: ev.Check | None = None
+    """The step of getting in that failed last."""
     facts: ev.DeviceFacts | None = None
     sample: ev.DeviceSample | None = None
     memory: Series = Series()
@@ -53,6 +55,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     reached: tuple[ev.Check, ...] = ()
     """The ways to and from each other device."""
     provisioned: ev.DeviceProvisioned | None = None
+    exo: str = ""
+    """Id of the exo node that answers there, if one does."""
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +170,10 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     now: float = 0.0
     """Time of the newest event."""
     peers: dict[str, ev.PeerSeen] = {}
+    heard: dict[str, float] = {}
+    """When announced peers last answered, by key."""
+    silence: tuple[ev.Cause, ...] | None = None
+    """Why the network shows nobody, empty when it shows somebody; None before that is known."""
     devices: dict[str, Device] = {}
     links: dict[str, Link] = {}
     """By `source→target`."""
@@ -251,7 +259,15 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
         case ev.PeerSeen():
             return replace(state, peers={**state.peers, event.key: event})
         case ev.PeerLost():
-            return replace(state, peers={k: p for k, p in state.peers.items() if k != event.key})
+            return replace(
+                state,
+                peers={k: p for k, p in state.peers.items() if k != event.key},
+                heard={k: t for k, t in state.heard.items() if k != event.key},
+            )
+        case ev.PeersHeard():
+            return replace(state, heard={**state.heard, **event.heard})
+        case ev.DiscoveryLooked():
+            return replace(state, silence=event.causes)
         case (
             ev.DeviceSeen()
             | ev.DeviceFacts()
@@ -263,6 +279,7 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             | ev.DeviceChecked()
             | ev.PathsChecked()
             | ev.DeviceProvisioned()
+            | ev.ExoSeen()
         ):
             return _device(state, event)
         case ev.CablesSeen():
@@ -357,6 +374,7 @@ def _device(
         | ev.DeviceWired
         | ev.DeviceKept
         | ev.DeviceGaps
+        | ev.ExoSeen
     ),
 ) -> ClusterState:
     device = state.devices.get(event.device)
@@ -371,6 +389,7 @@ def _device(
                 status=event.status,
                 detail=event.detail,
                 peer=event.peer,
+                trouble=device.trouble if event.status == "connecting" else event.trouble,
             )
             if event.status != "ready" and device.memory.last is not None:
                 device = replace(device, memory=device.memory.push(event.t, None))
@@ -392,6 +411,8 @@ def _device(
             device = replace(device, kept=event)
         case ev.DeviceGaps():
             device = replace(device, gaps=event.gaps)
+        case ev.ExoSeen():
+            device = replace(device, exo=event.node)
         case ev.DeviceSample():
             device = replace(device, sample=event, memory=device.memory.push(event.t, event.memory_used))
     return replace(state, devices={**state.devices, device.id: device})

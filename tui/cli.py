@@ -222,6 +222,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true")
 
+    announce = add("announce", "tui.announce:announce", "be found by consoles, until interrupted")
+    announce.add_argument("--name", help="what to be called (default: as this computer is)")
+    announce.add_argument(
+        "--port", type=_count(1, 65535), default=22, metavar="N", help="where SSH listens (default 22)"
+    )
+
     info = add("info", "tui.headless:info", "versions and paths")
     info.add_argument("--json", action="store_true")
     return parser

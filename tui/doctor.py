@@ -27,6 +27,9 @@ PATIENCE = 30.0
 SLACK = 3.0
 """Seconds given to what is measured between devices that are ready."""
 
+LISTENING = 5.0
+"""Seconds until it is known whether the network shows anybody."""
+
 MARKS = {"error": "✖", "warning": "▲", "info": "•", "unknown": "?"}
 
 
@@ -74,7 +77,10 @@ async def _look(cluster: Cluster) -> None:
         ready = sum(d.status == "ready" for d in state.devices.values())
         return len(state.links) >= ready * (ready - 1) // 2
 
-    for reached, seconds in ((answered, PATIENCE), (measured, SLACK)):
+    def listened(state: ClusterState) -> bool:
+        return state.silence is not None or cluster.rehearsed
+
+    for reached, seconds in ((listened, LISTENING), (answered, PATIENCE), (measured, SLACK)):
         with contextlib.suppress(TimeoutError):  # what is missing is among the findings
             async with asyncio.timeout(seconds):
                 await bus.until(reached)

@@ -14,6 +14,7 @@ from core.bus import Bus
 from core.circumstances import wires
 from core.cluster import Cluster
 from core.models.spec import ModelSpec
+from core.namesakes import doubt
 from core.plan.plan import Plan
 from core.routes import broken, lanes, told
 from core.session.record import software
@@ -92,8 +93,12 @@ async def devices(args: Namespace) -> int:
         carries = f", {' there, '.join(pace(rate) for rate in rates)} back" if rates else ""
         print(f"path    {pair:24} {word:10} {told(lane.last):22} {trip}{carries}")
     for peer in state.peers.values():
-        services = " ".join(service.removesuffix(".local.") for service in peer.services)
-        print(f"peer    {peer.name:24} {'announced':10} {', '.join(peer.addresses):22} {services}")
+        status = "announced" if peer.announced else "known"
+        where = ", ".join(peer.addresses) or peer.host
+        known = " + ".join((*peer.ways, *peer.services))
+        print(f"peer    {peer.name:24} {status:10} {where:22} {known}")
+        if unsure := doubt(state, peer):
+            print(f"        ▲ {unsure}")
     return DONE
 
 

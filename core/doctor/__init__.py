@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.doctor import cabling, hosts, paths
+from core.doctor import cabling, discovery, hosts, paths
 from core.doctor.finding import LEVELS, Finding
 from core.state import ClusterState
 
@@ -13,7 +13,12 @@ __all__ = ["Finding", "examine"]
 
 def examine(state: ClusterState, only: Iterable[str] = ()) -> tuple[Finding, ...]:
     """Findings, the worst first. With `only`, those that concern one of these devices."""
-    found = [*hosts.findings(state), *cabling.findings(state), *paths.findings(state)]
+    found = [
+        *discovery.findings(state),
+        *hosts.findings(state),
+        *cabling.findings(state),
+        *paths.findings(state),
+    ]
     wanted = set(only)
     kept = [one for one in found if not wanted or wanted & set(one.devices)]
     return tuple(sorted(kept, key=lambda one: LEVELS.index(one.level)))

@@ -31,6 +31,7 @@ def findings(state: ClusterState) -> Iterator[Finding]:
         yield from _python(device)
         yield from _rdma(state, device)
         yield from _keeping(device)
+        yield from _beside(device)
         yield from _network(state, device)
         yield from _gaps(device)
 
@@ -151,6 +152,18 @@ def _version(release: str) -> tuple[int, int] | None:
     if len(parts) < 2 or not all(part.isascii() and part.isdigit() for part in parts[:2]):
         return None
     return int(parts[0][:4]), int(parts[1][:4])
+
+
+def _beside(device: Device) -> Iterator[Finding]:
+    if device.exo:
+        yield Finding(
+            level="info",
+            devices=(device.id,),
+            where=device.id,
+            what="exo runs there too",
+            why=f"its node {device.exo} answers there; what it has loaded is memory no plan can have",
+            todo="end one of the two while the other has a model",
+        )
 
 
 def _keeping(device: Device) -> Iterator[Finding]:

@@ -12,8 +12,8 @@ from core.models.spec import ModelSpec
 from core.remote.files import Files
 from core.remote.machine import Machine
 
-FOLDER = ".cache/exo-tui/models"
-"""In the user's home on the device. Whatever is in it was made here, and may go when room is needed."""
+COPIES = "models"
+"""In our folder on the device. Whatever is in it was made here, and may go when room is needed."""
 
 BLOCK = 2**20
 """Bytes written at a time, as 32 requests under way at once: a Gbit/s at 8 ms, and what a cut costs."""
@@ -47,21 +47,30 @@ async def place(machine: Machine, spec: ModelSpec, start: int, end: int, report:
     """
     if await machine.has(f"{spec.path}/config.json"):
         return spec.path
+    if machine.models:
+        own = f"{machine.models}/{spec.name}"
+        if await machine.has(f"{own}/config.json"):
+            return _from_home(own)
     try:
         wanted = await asyncio.to_thread(shard, spec, start, end)
     except ModelError as error:
         raise OSError(f"it has no model at {spec.path}, and it cannot be copied: {error}") from None
-    folder = f"{FOLDER}/{wanted.name}"
+    copies = f"{machine.work}/{COPIES}"
+    folder = f"{copies}/{wanted.name}"
     if not await machine.has(f"{folder}/{_COMPLETE}"):
         async with machine.files() as files:
             await files.make(folder)
-            await _make_room(files, folder, wanted)
+            await _make_room(files, copies, folder, wanted)
             done = 0
             for content in wanted.contents:
                 await _copy(machine, files, content, f"{folder}/{content.name}", _from(done, wanted, report))
                 done += content.size
             await files.write(f"{folder}/{_COMPLETE}", 0, b"")
-    return f"~/{folder}"
+    return _from_home(folder)
+
+
+def _from_home(path: str) -> str:
+    return path if path.startswith("/") else f"~/{path}"
 
 
 _COMPLETE = ".complete"
@@ -71,16 +80,16 @@ def _from(before: int, wanted: Shard, report: Report) -> Callable[[int], None]:
     return lambda done: report(before + done, wanted.size)
 
 
-async def _make_room(files: Files, folder: str, wanted: Shard) -> None:
+async def _make_room(files: Files, copies: str, folder: str, wanted: Shard) -> None:
     """Remove older copies of ours while the disk has no room. Raises OSError where that is not enough."""
     paths = [f"{folder}/{content.name}" for content in wanted.contents]
     there = [await files.size(path) or await files.size(_part(path)) or 0 for path in paths]
     needed = wanted.size - sum(there) + SPARE
-    older = [name for name in await files.folders(FOLDER) if name != wanted.name]
+    older = [name for name in await files.folders(copies) if name != wanted.name]
     while (free := await files.free(folder)) is not None and free < needed:
         if not older:
             raise OSError(f"its disk has {free / 1e9:.1f} GB free; the copy needs {needed / 1e9:.1f} GB")
-        await files.remove(f"{FOLDER}/{older.pop(0)}")
+        await files.remove(f"{copies}/{older.pop(0)}")
 
 
 def _part(path: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.peers.adverts import OWN, REHEARSAL
+from core.peers.sockets import opened
 from core.text import clean_line
 
 if TYPE_CHECKING:
@@ -48,18 +49,14 @@ class Announcement:
     async def start(self) -> None:
         """Announce; returns once questions are answered. Raises OSError where there is no interface."""
         await asyncio.to_thread(importlib.import_module, "zeroconf.asyncio")
-        from zeroconf import InterfaceChoice
-        from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+        from zeroconf.asyncio import AsyncServiceInfo
 
         unique = secrets.token_hex(4)
         rehearsal = REHEARSAL in self._txt
         label = f"{_cut(self._name, LABEL - 9)} {unique}" if rehearsal else _cut(self._name, LABEL)
         host = re.sub(r"[^A-Za-z0-9]+", "-", self._name).strip("-")[: LABEL - 9]
         service = f"{OWN}.local."
-        try:
-            self._zeroconf = AsyncZeroconf(self._interfaces or InterfaceChoice.All)
-        except RuntimeError as error:  # how zeroconf says that there is no interface
-            raise OSError(str(error)) from error
+        self._zeroconf = opened(self._interfaces)
         self._info = AsyncServiceInfo(
             service,
             f"{label}.{service}",

@@ -80,11 +80,13 @@ async def preflight(machine: Machine, device: str, wanted: Mapping[str, str], no
         last = clean_line(errors[-1].decode(errors="replace")) if errors else ""
         told = last or f"{machine.python} ended with {ended.signal or ended.code}"
         remedy = "name one in config.toml with `python`, or let P in the console make one"
-        return DeviceChecked(t=now, device=device, checks=(Check("python", False, told, remedy),))
+        return DeviceChecked(
+            t=now, device=device, checks=(*machine.entry, Check("python", False, told, remedy))
+        )
     return DeviceChecked(
         t=now,
         device=device,
-        checks=judge(seen, noise, wanted, now),
+        checks=(*machine.entry, *judge(seen, noise, wanted, now)),
         mlx=clean_line(seen.mlx),
         mlx_lm=clean_line(seen.mlx_lm),
         own=provision.is_ours(machine.python),

@@ -12,11 +12,13 @@ from pathlib import Path
 import asyncssh
 import msgspec
 
+from core.events import Check
 from core.remote.files import SftpFiles
 from core.remote.hostkeys import HostKeyChanged, HostKeys, HostKeyUnknown
 from core.remote.machine import Exit, Machine, content_name, split_lines
 from core.text import clean_line
 
+CONNECT_S = 5
 KEEPALIVE = 1.0
 MISSED = 3
 """Keepalives of a second, three missed: a silent peer is given up after four seconds (measured)."""
@@ -35,20 +37,36 @@ SIGNATURES = (
 )  # fmt: skip
 
 
+WORK = "~/.cache/exo-tui"
+"""Where we write on a device, unless it is told otherwise."""
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach a machine. What is None is left to the user's ssh_config and agent."""
 
     host: str
+    addresses: tuple[str, ...] = ()
+    """Where the network says that it is, for a host that nothing else knows. Its key is that of `host`."""
     port: int | None = None
     user: str | None = None
     key: Path | None = None
     python: str = "python3"
+    work: str = WORK
+    models: str = ""
     ssh_config: bool = True
     """Read the user's ~/.ssh/config; a rehearsal does not."""
 
 
 class Unreachable(Exception):
-    """The machine could not be reached or let nobody in; the text is one line for a person."""
+    """The machine could not be reached or let nobody in; the text is one line for a person.
+
+    `step` is where it ended: "reach", "host key" or "login".
+    """
+
+    def __init__(self, text: str, step: str = "reach", remedy: str = "") -> None:
+        super().__init__(text)
+        self.step = step
+        self.remedy = remedy
 
 
 async def connect(target: Target, keys: HostKeys) -> SshMachine:
@@ -64,7 +82,7 @@ async def connect(target: Target, keys: HostKeys) -> SshMachine:
     options: dict[str, object] = {
         "known_hosts": known,
         "client_factory": lambda: client,
-        "connect_timeout": 5,
+        "connect_timeout": CONNECT_S,
         "login_timeout": 10,
         "keepalive_interval": KEEPALIVE,
         "keepalive_count_max": MISSED,
@@ -83,12 +101,39 @@ async def connect(target: Target, keys: HostKeys) -> SshMachine:
     if not target.ssh_config:
         options["config"] = None
     try:
-        connection = await asyncssh.connect(target.host, **options)  # pyright: ignore[reportArgumentType]
+        try:
+            connection = await asyncssh.connect(target.host, **options)  # pyright: ignore[reportArgumentType]
+        except socket.gaierror:
+            if not target.addresses:
+                raise
+            options["sock"] = await _announced(target)
+            connection = await asyncssh.connect(target.host, **options)  # pyright: ignore[reportArgumentType]
     except asyncssh.HostKeyNotVerifiable as error:
         raise _host_key_trouble(target, client, keys, error) from None
     except (OSError, asyncssh.Error, ValueError) as error:
-        raise Unreachable(_reason(target, error)) from None
+        raise _trouble(target, error) from None
     return SshMachine(connection, client, target)
+
+
+async def _announced(target: Target) -> socket.socket:
+    """Connected to the first of its announced addresses that takes it. Raises OSError of the last one."""
+    loop, trouble = asyncio.get_running_loop(), OSError("no address is announced")
+    for address in target.addresses:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                where = await loop.getaddrinfo(address, target.port or 22, type=socket.SOCK_STREAM)
+                family, kind, protocol, _, place = where[0]
+                channel = socket.socket(family, kind, protocol)
+                try:
+                    channel.setblocking(False)
+                    await loop.sock_connect(channel, place)
+                except BaseException:
+                    channel.close()
+                    raise
+                return channel
+        except OSError as error:  # TimeoutError is one
+            trouble = error
+    raise trouble
 
 
 class _Client(asyncssh.SSHClient):
@@ -112,7 +157,7 @@ def _host_key_trouble(
     target: Target, client: _Client, keys: HostKeys, error: asyncssh.HostKeyNotVerifiable
 ) -> Exception:
     if client.offered is None:
-        return Unreachable(clean_line(f"{target.host}: {error.reason}"))
+        return Unreachable(clean_line(f"{target.host}: {error.reason}"), "host key")
     host, address, port, key = client.offered
     old = keys.recorded(host, address, port)
     if not old:
@@ -124,21 +169,27 @@ def _host_key_trouble(
     )
 
 
-def _reason(target: Target, error: Exception) -> str:
+def _trouble(target: Target, error: Exception) -> Unreachable:
     where = f"{target.host}:{target.port or 22}"
     match error:
         case ConnectionRefusedError():
-            return f"{where} refuses SSH connections; is Remote Login on?"
+            remedy = "System Settings → General → Sharing → Remote Login, or start sshd there"
+            return Unreachable(f"{where} refuses SSH connections; is Remote Login on?", remedy=remedy)
         case TimeoutError():
-            return f"{where} does not answer"
+            return Unreachable(f"{where} does not answer", remedy="is it awake, and in this network?")
         case socket.gaierror():
-            return f"{target.host} is not a known name"
+            remedy = "give its address as `host` in config.toml, or as HostName in ~/.ssh/config"
+            return Unreachable(f"{target.host} is not a known name", remedy=remedy)
         case asyncssh.PermissionDenied():
-            return f"{where} accepts none of your keys for this user"
+            told = f"{where} accepts none of your keys for this user"
+            return Unreachable(
+                told, "login", f"ssh-copy-id {target.host}, or name user and key in config.toml"
+            )
         case asyncssh.KeyExchangeFailed():
-            return f"{where} speaks no algorithm that is still safe"
+            told = f"{where} speaks no algorithm that is still safe"
+            return Unreachable(told, "host key", "update the SSH server there")
         case _:
-            return clean_line(f"{where}: {error}")
+            return Unreachable(clean_line(f"{where}: {error}"))
 
 
 class SshProcess:
@@ -192,8 +243,17 @@ class SshMachine:
         self._connection = connection
         self._client = client
         self.python = target.python
+        # Relative to the home of the user, where both SFTP and commands start.
+        self.work = target.work.removeprefix("~/").rstrip("/")
+        self.models = target.models.removeprefix("~/").rstrip("/")
         self.address: str = connection.get_extra_info("peername")[0]
         self.local_address: str = connection.get_extra_info("sockname")[0]
+        user = clean_line(str(connection.get_extra_info("username")))
+        self.entry = (
+            Check("reach", True, f"{self.address} port {connection.get_extra_info('peername')[1]}"),
+            Check("host key", True, "as recorded"),
+            Check("login", True, f"as {user}"),
+        )
 
     def seen_from(self, other: Machine) -> str:
         return self.address
@@ -208,8 +268,7 @@ class SshMachine:
             raise OSError(clean_line(f"{self.address}: {error.reason}")) from None
 
     async def ship(self, files: Mapping[str, bytes], package: str) -> str:
-        # Relative to the home of the user, where both SFTP and commands start.
-        folder = f".cache/exo-tui/{package}/{content_name(files)}"
+        folder = f"{self.work}/{package}/{content_name(files)}"
         target = f"{folder}/{package}"
         try:
             async with self._connection.start_sftp_client() as sftp:

@@ -16,6 +16,11 @@ from core.text import clean_line
 class Refused(Exception):
     """The device cannot be used until somebody changes something; trying again would not help."""
 
+    def __init__(self, text: str, step: str, remedy: str) -> None:
+        super().__init__(text)
+        self.step = step
+        self.remedy = remedy
+
 
 class Door:
     """Reaches a machine over SSH, and waits for the user's word when its key is unknown."""
@@ -38,7 +43,8 @@ class Door:
                 return machine
             except HostKeyUnknown as unknown:
                 if not await self._ask(unknown):
-                    raise Refused("you did not accept its host key") from None
+                    told = "you did not accept its host key"
+                    raise Refused(told, "host key", "start the console anew to be asked again") from None
                 self._keys.pin(unknown.host, unknown.port, unknown.key)
 
     async def _ask(self, unknown: HostKeyUnknown) -> bool:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from core.events import Check
 from core.remote.files import Files
 
 LONGEST_LINE = 2**16
@@ -69,6 +70,21 @@ class Machine(Protocol):
     @property
     def python(self) -> str:
         """The interpreter that the device's configuration names."""
+        ...
+
+    @property
+    def entry(self) -> tuple[Check, ...]:
+        """The steps by which it was entered; none for this computer."""
+        ...
+
+    @property
+    def work(self) -> str:
+        """The folder there that is ours to write in: absolute, or from the user's home."""
+        ...
+
+    @property
+    def models(self) -> str:
+        """A folder there where models lie, if the device has one."""
         ...
 
     def seen_from(self, other: Machine) -> str:
@@ -161,6 +177,8 @@ class LocalMachine:
     def __init__(self, python: str, cache: Path, address: str = "127.0.0.1") -> None:
         self.python = python
         self.address = self.local_address = address
+        self.work, self.models = str(cache), ""
+        self.entry: tuple[Check, ...] = ()
         self._cache = cache
 
     def seen_from(self, other: Machine) -> str:

@@ -10,7 +10,7 @@ import pytest
 from core.events import RankPhased
 from core.models.shard import WEIGHTS, shard
 from core.models.spec import read
-from core.models.stage import FOLDER
+from core.models.stage import COPIES
 from core.session import format as recording
 from tests.tiny_models import CONFIGS, LAYERS, build
 
@@ -32,7 +32,7 @@ def hidden(fresh_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _parts(host: Host, ending: str = "") -> list[Path]:
-    return list((host.home / FOLDER).glob(f"*/{WEIGHTS}{ending}"))
+    return list((host.home / ".cache/exo-tui" / COPIES).glob(f"*/{WEIGHTS}{ending}"))
 
 
 def _some_arrived(host: Host, command: Command) -> int:

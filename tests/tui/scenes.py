@@ -11,6 +11,7 @@ from core.bus import Bus
 from core.conversations.manner import Manner
 from core.conversations.summary import Summary
 from core.intents import FaultKind
+from core.joining import Wanted
 from core.models.found import Fit, Model
 from core.models.spec import ModelSpec
 from core.plan.check import Certificate, Held
@@ -366,8 +367,8 @@ class FakeIntents:
     def trust(self, device: str, accepted: bool) -> None:
         self.calls.append(("trust", device, accepted))
 
-    def add(self, peer: str) -> None:
-        self.calls.append(("add", peer))
+    def add(self, peer: str, wanted: Wanted) -> None:
+        self.calls.append(("add", peer, wanted))
 
     def record(self) -> None:
         self.calls.append(("record",))

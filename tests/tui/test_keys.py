@@ -6,6 +6,7 @@ import pytest
 
 from core import events as ev
 from core.circumstances import hosts
+from core.joining import Wanted
 from core.plan.propose import split
 from core.session import format as session
 from core.session.record import Recorder
@@ -95,8 +96,8 @@ async def test_a_failed_run_asks_whether_to_go_on(key: str, console: Open) -> No
 
 async def test_enter_adds_the_chosen_peer(console: Open) -> None:
     async with console(scenes.everything()) as desk:
-        await desk.press("1", "down", "down", "down", "enter")
-        assert desk.intents.calls == [("add", "studio.local.:22")]
+        await desk.press("1", "down", "down", "down", "enter", *"me", "enter")
+        assert desk.intents.calls == [("add", "studio.local.:22", Wanted(name="Mac Studio", user="me"))]
 
 
 async def test_requests_of_others_are_listed_and_can_be_ended(console: Open) -> None:

@@ -15,6 +15,7 @@ from core import events as ev
 from core.bus import Bus
 from core.cluster import Cluster
 from core.config import Config
+from core.joining import Wanted
 from core.models.spec import ModelSpec, read
 from core.rehearsal.rehearsal import Rehearsal
 from core.state import ClusterState
@@ -102,16 +103,16 @@ async def test_an_added_peer_is_a_device_once(tmp_path: Path) -> None:
                     services=("_ssh._tcp",),
                 )
             )  # fmt: skip
-            cluster.add("nobody")
+            cluster.add("nobody", Wanted())
             assert cluster.bus.state.devices == {}
-            cluster.add("k")
+            cluster.add("k", Wanted(name="mini"))
             state = await until(
                 cluster, lambda state: "mini" in state.devices and state.devices["mini"].status == "lost"
             )
             mini = state.devices["mini"]
-            assert (mini.address, mini.peer) == ("127.0.0.1", "k")
-            assert mini.detail == f"127.0.0.1:{port} refuses SSH connections; is Remote Login on?"
-            cluster.add("k")
+            assert (mini.address, mini.peer) == ("mini.local", "k")
+            assert mini.detail == f"mini.local:{port} refuses SSH connections; is Remote Login on?"
+            cluster.add("k", Wanted(name="mini"))
             assert cluster.bus.state.alerts[-1].text == "is in the cluster already"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.config import Config, ConfigError, DeviceEntry, load
+from core.config import Config, ConfigError, DeviceEntry, keep, load
 
 EVERYTHING = """
 local = false
@@ -130,3 +130,31 @@ def test_a_folder_in_the_files_place_is_refused(home: Path) -> None:
     (home / ".config/exo-tui/config.toml").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"config\.toml: "):
         load()
+
+
+def test_a_device_that_is_kept_is_read_again_and_nothing_else_is_changed(home: Path) -> None:
+    write(home, "# mine\nlocal = false\n\n[watch]\nbeat = 2.0")
+    kept = DeviceEntry(
+        "studio.local",
+        name='Jane\'s "Mac"\\',
+        user="jane",
+        key="~/.ssh/k",
+        work="/Volumes/fast/exo",
+        models="~/m",
+    )
+    keep(home / ".config/exo-tui", kept)
+    config = load()
+    assert config.devices == (kept,) and config.watch.beat == 2.0 and not config.local
+    path = home / ".config/exo-tui/config.toml"
+    text = path.read_text()
+    assert text.startswith("# mine\n") and path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ConfigError, match="more than one device"):
+        keep(path.parent, kept)
+    assert path.read_text() == text and list(path.parent.iterdir()) == [path]
+
+
+def test_a_first_device_is_kept_where_there_was_no_file(home: Path) -> None:
+    keep(home / ".config/exo-tui", DeviceEntry("mini.local", name="mini"))
+    assert load().devices == (DeviceEntry("mini.local", name="mini"),)
+    written = (home / ".config/exo-tui/config.toml").read_text()
+    assert written == '[[device]]\nhost = "mini.local"\nname = "mini"\npython = "python3"\n'

@@ -116,7 +116,7 @@ async def test_what_an_agent_that_fails_says_last_is_the_reason(bus: Bus, tmp_pa
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (Refused("no"), "refused"),
+        (Refused("no", "host key", ""), "refused"),
         (HostKeyChanged("no"), "refused"),
         (Unreachable("no"), "lost"),
         (OSError("no"), "lost"),

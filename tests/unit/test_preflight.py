@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import events as ev
+from core.checks import ENTRY, checks
 from core.plan.check import unlike
 from core.probe.preflight import MARK, Seen, judge, preflight, read
 from core.remote.machine import LocalMachine
 from core.remote.provision import here
+from core.state import ClusterState, apply
 from core.text import clean_line
 
 GOOD = Seen("3.12.1", "0.32.4", "0.32.2", 1000.0, 2**40)
@@ -75,3 +78,18 @@ def test_escapes_in_a_version_do_not_come_through(field: str) -> None:
     seen, _ = read([MARK.encode() + json.dumps(hostile).encode()])
     assert seen is not None
     assert all("\x1b" not in check.told for check in judge(seen, "", WANTED, 0.0))
+
+
+def test_the_list_goes_from_the_first_packet_to_the_last_byte() -> None:
+    state = ClusterState()
+    entry = tuple(ev.Check(name, True, "") for name in ENTRY)
+    for event in (
+        ev.DeviceSeen(t=1, device="a", name="a", address="", status="ready"),
+        ev.DeviceChecked(t=1, device="a", checks=(*entry, *judge(GOOD, "", WANTED, 1000.0))),
+        ev.DeviceSample(t=1, device="a", memory_total=2**34, memory_used=2**34 - 2**27, memory_limit=2**34),
+    ):
+        state = apply(state, event)
+    made = {check.name: check for check in checks(state.devices["a"])}
+    assert list(made) == ["reach", "host key", "login", "python", "mlx", "mlx-lm", "disk", "clock", "memory"]
+    assert [name for name, check in made.items() if not check.ok] == ["memory"]
+    assert made["memory"].told == "128 MiB of 16.0 GiB free" and made["memory"].remedy

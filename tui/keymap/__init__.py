@@ -11,6 +11,7 @@ from textual.binding import Binding
 from tui.keymap.board import BOARD, HOLDING, NAME, PLANS
 from tui.keymap.console import CHAT, CLUSTER, COMPOSER, CONSOLE, PLOTS
 from tui.keymap.dialogs import (
+    ADD,
     CONVERSATIONS,
     DIALOG,
     ENTRY,
@@ -29,6 +30,7 @@ from tui.keymap.printed import key_named, key_names
 from tui.keymap.screens import BENCH, COMPARE, DEVICE, DOCTOR, MAP, PLAN
 
 __all__ = [
+    "ADD",
     "APP",
     "BACK",
     "BENCH",
@@ -79,6 +81,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
             "DIALOG",
             "DOCTOR",
             "FORM",
+            "ADD",
             "ENTRY",
             "HELP",
             "PLAN",

@@ -32,6 +32,11 @@ RECORDINGS = (
     Binding("escape", "leave", "Close", tooltip="Compare nothing", id="recordings.close"),
 )
 
+ADD = (
+    Binding("ctrl+s", "keep", "Keep", tooltip="Add it, and write it into config.toml", id="add.keep"),
+    Binding("escape", "leave", "Leave", tooltip="Do not add it", id="add.leave"),
+)
+
 FORM = (
     Binding("ctrl+s", "take", "Take", tooltip="Take it as it is filled in", id="form.take"),
     Binding("escape", "leave", "Leave", tooltip="Leave it as it was", id="form.leave"),

@@ -11,7 +11,8 @@ from textual.containers import Container
 from textual.events import Key
 
 from core.events import RecoveryChanged
-from core.intents import why_not_provision
+from core.intents import Intents, why_not_provision
+from core.joining import Wanted, why_not_add
 from core.state import ClusterState
 from tui import keymap
 from tui.desk import Desk
@@ -337,7 +338,21 @@ class ConsoleScreen(Chatting):
         elif message.key in state.questions:
             self._ask_trust(message.key)
         elif message.key in state.peers:
-            intents.add(message.key)
+            self._add(intents, message.key)
+
+    def _add(self, intents: Intents, key: str) -> None:
+        state = self.desk.state
+        if reason := why_not_add(state, key):
+            self.notify(f"{state.peers[key].name} {reason}", severity="warning", markup=False)
+            return
+
+        def wanted(said: Wanted | None) -> None:
+            if said is not None:
+                intents.add(key, said)
+
+        from tui.screens.add import AddScreen
+
+        app_of(self).push_screen(AddScreen(self.desk, state.peers[key]), wanted)
 
     def on_cluster_pane_moved(self, message: ClusterPane.Moved) -> None:
         """A request of the queue is to be answered sooner or later."""

@@ -12,7 +12,9 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 
+from core.checks import checks
 from core.events import Check
+from core.namesakes import peer_of
 from core.routes import broken, lanes, told
 from core.state import ClusterState, Device, Lane, Link
 from core.text import pace
@@ -37,6 +39,15 @@ def device_facts(state: ClusterState, device: Device) -> Iterator[tuple[str, Cel
     glyph, tone = STATUS[device.status]
     yield "status", (f"{glyph}{' · ' + device.detail if device.detail else ''}", tone)
     yield "address", (device.address, "")
+    peer = peer_of(state, device)
+    if peer is not None:
+        heard = state.heard.get(peer.key, peer.t)
+        age = f", heard {duration(max(0.0, state.now - heard))} ago" if peer.announced else ""
+        yield "known from", (" + ".join(peer.ways) + age, "")
+        if peer.login:
+            yield "login", (peer.login, "")
+    if device.exo:
+        yield "exo", (f"▲ runs here too, node {device.exo}: both want the memory", "$text-warning")
     facts, sample = device.facts, device.sample
     if facts:
         yield "chip", (f"{facts.chip}, {facts.cores} cores, {facts.machine}", "")
@@ -132,8 +143,7 @@ def carried(link: Link, lane: Lane, device: str) -> str:
 
 def check_rows(device: Device, width: int) -> list[Content]:
     """A row for each thing a rank needs of the device, and what to do where it is not so."""
-    checks = (*(device.checked.checks if device.checked else ()), *device.reached)
-    return table([_check(check) for check in checks], width, flex=2)
+    return table([_check(check) for check in (*checks(device), *device.reached)], width, flex=2)
 
 
 def _check(check: Check) -> list[Cell]:
@@ -207,8 +217,8 @@ class DeviceScreen(Screen[None]):
                 ("Paths", "bold $text-accent"), ("  w measures what they carry", "$muted"), width=width
             )
             rows += [Content(""), title, *paths]
-        if checks := check_rows(device, width):
-            rows += [Content(""), line(("Checks", "bold $text-accent"), width=width), *checks]
+        if made := check_rows(device, width):
+            rows += [Content(""), line(("Checks", "bold $text-accent"), width=width), *made]
         self.query_one("#facts", Rows).show(rows)
         self.query_one("#history", Chart).draw(device_memory(device), state.now)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from textual.content import Content
 
 from core import events as ev
+from core.joining import NOT_A_WAY_IN
+from core.namesakes import doubt, is_device
 from core.state import ClusterState, Device
+from core.text import size
 from tui.widgets.cells import Cell, line, mark, pointer, table
 from tui.widgets.figures import bar, duration, gib
 from tui.widgets.filterbar import matches
@@ -15,6 +19,10 @@ from tui.widgets.rows import StateRows
 
 STALE = 3.0
 """Seconds after which a sample's age is shown."""
+QUIET = 60.0
+"""Seconds after which it is said when a peer was last heard. Each is asked every half minute."""
+KNOWN = 8
+"""Hosts of the user's files that are listed without being looked for."""
 SUSPECT = 5.0
 """Seconds after which a silent device is called suspect."""
 
@@ -31,7 +39,6 @@ STATUS: dict[ev.DeviceStatus, Cell] = {
     "refused": ("✖ refused", "$text-error"),
     "lost": ("▲ lost", "$text-error"),
 }
-_LOOPBACK = ("127.", "::1", "localhost")
 
 
 def in_order(state: ClusterState) -> list[Device]:
@@ -43,24 +50,29 @@ def in_order(state: ClusterState) -> list[Device]:
     return sorted(state.devices.values(), key=lambda d: (ranks.get(d.id, last), d.name, d.id))
 
 
-def new_peers(state: ClusterState) -> list[ev.PeerSeen]:
-    """Peers that are not devices already.
+def new_peers(state: ClusterState, needle: str = "") -> list[ev.PeerSeen]:
+    """Peers that are not devices already: those the network speaks of, then hosts the user's files name.
 
-    Devices of a rehearsal share the loopback address, so an address alone tells only off loopback.
+    Of the latter, which may be many, only the first without a `needle`.
     """
-    keys = {d.peer for d in state.devices.values()}
-    addresses = {d.address for d in state.devices.values() if not d.address.startswith(_LOOPBACK)}
-
-    def known(peer: ev.PeerSeen) -> bool:
-        return peer.key in keys or bool({peer.host, *peer.addresses} & addresses)
-
-    return sorted((p for p in state.peers.values() if not known(p)), key=lambda p: (p.name, p.key))
+    new = [
+        peer
+        for peer in state.peers.values()
+        if matches(needle, f"{peer.name} {peer.host}")
+        and not any(is_device(peer, device) for device in state.devices.values())
+    ]
+    here = [peer for peer in new if peer.announced]
+    known = [peer for peer in new if not peer.announced]
+    return [
+        *sorted(here, key=lambda p: (NOT_A_WAY_IN in p.services, p.name, p.key)),
+        *(known if needle else known[:KNOWN]),
+    ]
 
 
 def choices(state: ClusterState, needle: str = "") -> list[str]:
     """What the selection moves over: device ids, then keys of new peers."""
     devices = (device.id for device in in_order(state) if matches(needle, told(device)))
-    return [*devices, *(peer.key for peer in new_peers(state) if matches(needle, f"{peer.name} {peer.host}"))]
+    return [*devices, *(peer.key for peer in new_peers(state, needle))]
 
 
 def told(device: Device) -> str:
@@ -93,19 +105,44 @@ def device_rows(state: ClusterState, width: int, chosen: str | None = None, need
         if note := _note(state, device):
             lines = Content.styled(note, "$text-warning").wrap(max(1, width - 4))
             rows += [(device.id, Content("    ") + part) for part in lines]
-    peers = [peer for peer in new_peers(state) if matches(needle, f"{peer.name} {peer.host}")]
+    return [*rows, *_peer_rows(state, width, chosen, needle)]
+
+
+def _peer_rows(state: ClusterState, width: int, chosen: str | None, needle: str) -> list[Keyed]:
+    peers = new_peers(state, needle)
+    rows: list[Keyed] = []
     if peers:
-        head: list[Cell] = [(f"Also here: {len(peers)}", "bold"), ("  enter adds the chosen one", "$muted")]
-        rows.append((None, line(*head, width=width)))
-    cells = [_peer(p, p.key == chosen) for p in peers]
-    for peer, row in zip(peers, table(cells, width, flex=3, drop=(3,)), strict=True):
+        here = sum(peer.announced for peer in peers)
+        known = sum(not peer.announced for peer in state.peers.values())
+        counts = [f"{here} announced"] * bool(here) + [f"{known} in your files"] * (known > 0)
+        title = ("Also here: " if here else "Known: ") + ", ".join(counts)
+        hint = "  enter adds the chosen one" + (", / finds others" if known > KNOWN and not needle else "")
+        rows.append((None, line((title, "bold"), (hint, "$muted"), width=width)))
+    cells = [_peer(state, peer, peer.key == chosen) for peer in peers]
+    for peer, row in zip(peers, table(cells, width, flex=3, drop=(4, 3)), strict=True):
         rows.append((peer.key, mark(row, width) if peer.key == chosen else row))
+        if unsure := doubt(state, peer):
+            rows.append((peer.key, line((f"    ▲ {unsure}", "$text-warning"), width=width)))
+    if not any(peer.announced for peer in peers):
+        rows += [(None, row) for row in silence_rows(state, width)]
+    return rows
+
+
+def silence_rows(state: ClusterState, width: int) -> list[Content]:
+    """Why the network shows nobody, when it does not."""
+    rows: list[Content] = []
+    for cause in state.silence or ():
+        rows.append(line((f"  ▲ {cause.what}", "$text-warning"), width=width))
+        for text in filter(None, (cause.why, cause.todo)):
+            rows += [line((f"    {part}", "$muted"), width=width) for part in textwrap.wrap(text, width - 6)]
+        if cause.command:
+            rows.append(line(("    $ ", "$text-accent"), (cause.command, "bold"), width=width))
     return rows
 
 
 def _lonely(state: ClusterState) -> list[Cell]:
     """Why there are no others, and what to do about it; nothing where there are some."""
-    if len(state.devices) > 1 or new_peers(state):
+    if len(state.devices) > 1 or new_peers(state) or state.silence:
         return []
     said = [alert.text for alert in state.alerts if alert.subject == "discovery"][-1:]
     todo = "name devices in config.toml, as the README shows; peers appear here by themselves"
@@ -170,15 +207,35 @@ def _note(state: ClusterState, device: Device) -> str:
     return f"{failed.name}: {failed.told}; {failed.remedy}" if failed else ""
 
 
-def _peer(peer: ev.PeerSeen, chosen: bool) -> list[Cell]:
-    where = peer.host if peer.source == "mdns" else f"{peer.host} (config)"
+def _peer(state: ClusterState, peer: ev.PeerSeen, chosen: bool) -> list[Cell]:
+    kind: Cell = ("+ peer", "$text-primary") if peer.announced else ("+ known", "$muted")
+    if NOT_A_WAY_IN in peer.services:
+        kind = ("· listed", "$muted")
     return [
         pointer(chosen),
-        ("+ peer", "$text-primary"),
+        kind,
         (peer.name, "bold"),
-        (f"{where}:{peer.port}", "$muted"),
-        (" ".join(peer.services), "$muted"),
+        (claims(peer), ""),
+        (f"{peer.host}:{peer.port}", "$muted"),
+        (provenance(state, peer), "$muted"),
     ]
+
+
+def claims(peer: ev.PeerSeen) -> str:
+    """What a machine says of itself when it announces itself; nobody has checked it."""
+    memory = peer.txt.get("memory", "")
+    known = size(int(memory[:15])) if memory.isascii() and memory.isdecimal() else ""
+    return " · ".join(filter(None, (peer.txt.get("chip", ""), known)))
+
+
+def provenance(state: ClusterState, peer: ev.PeerSeen) -> str:
+    """How it is known, and when it was last heard."""
+    ways = " + ".join(peer.ways)
+    if not peer.announced:
+        return ways
+    heard = state.heard.get(peer.key)
+    age = state.now - (peer.t if heard is None else heard)
+    return f"{ways}, {duration(age)} ago" if age > QUIET else ways
 
 
 class Devices(StateRows):
