@@ -217,12 +217,15 @@ class ConsoleScreen(Chatting):
 
     def action_pane(self, name: str) -> None:
         """Bring a pane to the front and give it the focus."""
+        self._front(name)
+        self.query_one(_FOCUS[name]).focus()
+
+    def _front(self, name: str) -> None:
         for pane in PANES:
             self.query_one(f"#{pane}").set_class(pane == name, "-front")
         bar = self.query_one(TopBar)
         bar.front = name
         bar.redraw()
-        self.query_one(_FOCUS[name]).focus()
 
     def action_cycle(self, step: int) -> None:
         """The next pane, or the one before."""
@@ -231,9 +234,12 @@ class ConsoleScreen(Chatting):
 
     def action_compose_prompt(self) -> None:
         """Write a prompt."""
-        self.action_pane("chat")
-        if not self.query_one(Composer).disabled:
-            self.query_one(Composer).focus()
+        if self.query_one(Composer).disabled:
+            self.action_pane("chat")
+            return
+        self._front("chat")
+        # At once, as `focus` would not: what is typed next may be waiting behind the key already.
+        self.set_focus(self.query_one(Composer))
 
     def on_chat_pane_wanted(self, message: ChatPane.Wanted) -> None:
         """Enter in the conversation."""
