@@ -204,14 +204,6 @@ def test_an_address_that_is_none(command, tiny) -> None:
     assert "no.such.host.invalid" in done.complaint
 
 
-def test_a_family_that_cannot_be_cut_there(command, tmp_path) -> None:
-    model = build("gemma4", tmp_path / "model")
-    done = command.run("serve", model, "--port", 0, "--demo-devices", 2, "--split", "3,3")
-    assert (done.code, done.out) == (1, "")
-    assert "layers 2 to 4 share keys and values and must stay together" in done.err
-    command.leaves_nothing()
-
-
 def test_a_model_whose_tensors_do_not_match_its_config(command, tmp_path) -> None:
     model = build("llama", tmp_path / "model")
     config = msgspec.json.decode((model / "config.json").read_bytes())

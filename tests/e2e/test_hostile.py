@@ -25,7 +25,7 @@ from tests.tui import scenes
 LIMIT_S = 90.0
 SIZE = (48, 160)
 OBEYED = re.compile(
-    rb"\x1b(?!\[[0-9;:]*[mHK]|\[[?<>=][0-9;]*\$?[a-zA-Z]|\]22;)"  # anything but pictures and Textual's modes
+    rb"\x1b(?!\[[0-9;:]*[mHKC]|\[[?<>=][0-9;]*\$?[a-zA-Z]|\]22;)"  # anything but pictures and Textual's modes
     rb"|\xc2[\x80-\x9f]|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]|[\x00-\x06\x08\x0b\x0c\x0e-\x1a\x7f]"
 )
 ASKED = re.compile(rb"\x1b\[\?(?:1049|1000|1003|1006|2004|25)[hl]")

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from textual.app import App
 from textual.pilot import Pilot
+from textual.screen import ModalScreen
 
 from core import events as ev
 from core.bus import Bus
@@ -143,9 +144,10 @@ class View:
 
     @property
     def text(self) -> str:
-        """The screen as a terminal would show it."""
+        """The screen as a terminal would show it, without the keys behind a dialog: they are made anew later."""
         strips = self.app.screen._compositor.render_strips()
-        return "\n".join(strip.text.rstrip() for strip in strips[: self.app.size.height]).rstrip()
+        rows = self.app.size.height - isinstance(self.app.screen, ModalScreen)
+        return "\n".join(strip.text.rstrip() for strip in strips[:rows]).rstrip()
 
     async def turn(self, size: tuple[int, int], theme: str) -> None:
         """Show it at this size and in this theme."""
