@@ -144,7 +144,7 @@ class View:
 
     @property
     def text(self) -> str:
-        """The screen as a terminal would show it, without the keys behind a dialog: they are made anew later."""
+        """The screen as a terminal would show it, without the keys behind a dialog, made anew later."""
         strips = self.app.screen._compositor.render_strips()
         rows = self.app.size.height - isinstance(self.app.screen, ModalScreen)
         return "\n".join(strip.text.rstrip() for strip in strips[:rows]).rstrip()
