@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core import events as ev
+from core.joining import Wanted
 from tests.tui import scenes
 from tests.tui.clusters import ASKED, library
 from tests.tui.conftest import NARROW, Desk, Open
@@ -42,7 +43,8 @@ async def test_a_device_a_peer_and_a_request_are_chosen_by_a_click_and_opened_by
         await click(desk, "Mac Studio")
         assert desk.intents.calls == []
         await click(desk, "Mac Studio")
-        assert desk.intents.calls == [("add", "studio.local.:22")]
+        await click(desk, "enter adds it")
+        assert desk.intents.calls == [("add", "studio.local.:22", Wanted(name="Mac Studio"))]
 
 
 async def test_a_new_host_key_is_answered_by_a_click(console: Open) -> None:

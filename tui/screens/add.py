@@ -21,6 +21,7 @@ from tui import keymap
 from tui.desk import Desk
 from tui.widgets.cells import Cell
 from tui.widgets.devices import claims, provenance
+from tui.widgets.keybar import KeyLine
 
 _FIELDS = {
     "name": ("name", "what the cluster calls it"),
@@ -73,11 +74,7 @@ class AddScreen(ModalScreen[Wanted | None]):
                     yield Label(label)
                     yield Input(str(wanted[name]), id=name, compact=True, select_on_focus=False)
             yield Static("", id="told", markup=False)
-            yield Static(
-                "enter adds it   ctrl+s writes it into config.toml too   esc leaves it",
-                classes="dialog-keys",
-                markup=False,
-            )
+            yield KeyLine("enter adds it   ctrl+s writes it into config.toml too   esc leaves it")
 
     def on_mount(self) -> None:
         """No blinking: nothing is painted when nothing happens."""
