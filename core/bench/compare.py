@@ -31,7 +31,7 @@ CONFIDENCE = 0.99
 LAUNCH_SD = 0.02
 """Spread of the means of launches of one plan, as a share, assumed where it was not measured: a prior, which
 three launches replace. `python -m tests.bench.believed` prints what it is on a machine: 2.5 % over five
-launches here while nothing else ran, and ten times that while other programs kept a core busy."""
+launches here, on a machine that was not always idle, and ten times that while others kept a core busy."""
 WIDEST = math.log(1000)
 """Two repeats may bound a factor by a thousand or a million: neither says anything."""
 
