@@ -28,9 +28,6 @@ def demo(home: Path) -> Iterator[Terminal]:
         terminal.sees("3 of 3 ready", "demo-c", "b Board")
         terminal.sees("demo-a → demo-b", "demo-b → demo-c", "demo-c → demo-a")
         yield terminal
-        terminal.press("q")
-        terminal.sees("A run is live on")
-        terminal.press("y")
         terminal.sees("exit code 0")
 
 
@@ -95,6 +92,15 @@ def test_by_mouse_only_from_nothing_to_an_edited_plan_that_answers(home: Path) -
         terminal.sees("do not touch demo-c's; a stage holds layers in a row")
         mouse.becomes(a - 3, b + 3, c)
 
+        # let go of by escape in the middle of a drag it goes back;
+        x, _ = start = mouse.cell("demo-a", -3)
+        terminal.drag(start, (x, mouse.row("demo-b")[0]), release=False)
+        terminal.sees("▸ layers", "could be launched")
+        terminal.press("Escape")
+        terminal.until(lambda text: "▸ layers" not in text, "nothing in hand")
+        terminal.release((x, mouse.row("demo-b")[0]))
+        mouse.becomes(a - 3, b + 3, c)
+
         # a boundary;
         x, y = start = mouse.cut("demo-a")
         cell = mouse.cell("demo-b", 2)[0] - mouse.cell("demo-b", 0)[0]
@@ -124,6 +130,10 @@ def test_by_mouse_only_from_nothing_to_an_edited_plan_that_answers(home: Path) -
         terminal.click("Leave")
         terminal.click("b Board")
         terminal.sees("● this plan runs now")
+        terminal.click("esc Back")
+        terminal.click("q Quit")
+        terminal.sees("A run is live on")
+        terminal.click("y stop and quit")
 
 
 @in_terminal
@@ -159,6 +169,9 @@ def test_by_keyboard_only_from_nothing_to_an_edited_plan_that_answers(home: Path
         terminal.sees("Stop it and launch this one?")
         terminal.press("y")
         terminal.until(lambda text: "● run ready" in text or "● this plan" in text, "the other plan runs")
+        terminal.press("q")
+        terminal.sees("A run is live on")
+        terminal.press("y")
 
 
 async def test_whatever_split_the_board_allows_says_what_one_process_says(
