@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -31,6 +32,7 @@ from tests.tiny_models import build
 
 from .cluster import LIMIT, device, older
 from .conftest import started, unless
+from .host import Host
 from .vlab import Lab
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,7 +41,6 @@ WITHIN = 0.1
 TRIES = 3
 """Measurements of which one must be right: this machine may be busy."""
 LOUD_S = 5.0
-CONSOLE = {"10.77.0.1"}
 BRIDGE = {"delay_ms": 2.5, "rate_mbit": 50.0}
 """Of a host's cable to the bridge: two of them are between two hosts."""
 CABLE = {"delay_ms": 3.0, "rate_mbit": 200.0}
@@ -125,11 +126,31 @@ async def _met_at(cluster: Cluster, lab: Lab) -> set[str]:
     await _until(
         cluster, lambda state: state.run is not None and state.run.live and state.run.ready is not None
     )
-    established = lab["h1"].run(["ss", "-Htn", "state", "established"])
+    run = cluster.bus.state.run
+    assert run is not None
+    held = {f"pid={rank.hello.pid}," for rank in run.ranks if rank.hello is not None}
+    established = lab["h1"].run(["ss", "-Htnp", "state", "established"])
     cluster.stop()
     await _until(cluster, lambda state: state.run is not None and not state.run.live)
-    ends = [tuple(end.rpartition(":") for end in line.split()[2:4]) for line in established.splitlines()]
-    return {one for pair in ends if "22" not in (pair[0][2], pair[1][2]) for one, _, _ in pair} - CONSOLE
+    ends = [line.split()[2:4] for line in established.splitlines() if any(pid in line for pid in held)]
+    return {end.rpartition(":")[0] for pair in ends for end in pair}
+
+
+async def test_hosts_that_announce_themselves_are_found(cluster: Cluster, cabled: Lab) -> None:
+    """Each is one peer with the device that ssh reaches there, not a second one."""
+    calling = [
+        host.popen(
+            [sys.executable, "-m", "tui", "announce", "--name", f"desk {host.name}"],
+            stderr=subprocess.DEVNULL,
+        )
+        for host in cabled.machines
+    ]
+    try:
+        await _until(cluster, lambda state: all(_found(state, host) for host in cabled.machines))
+        assert len(cluster.bus.state.peers) == len(cabled.machines)
+    finally:
+        for one in calling:
+            one.kill()
 
 
 async def test_each_path_is_measured_the_cable_used_and_the_other_one_once_it_is_pulled(
@@ -188,6 +209,13 @@ async def test_what_a_host_lacks_is_said_of_it(cluster: Cluster) -> None:
     cluster.take(replace(plan, stages=(plan.stages[0], second)))
     reason = why_not_launch(cluster.bus.state) or ""
     assert f"h1 has mlx {here()['mlx']}" in reason and "h3 has mlx 0.20.0" in reason
+
+
+def _found(state: ClusterState, host: Host) -> bool:
+    return any(
+        peer.announced and peer.known == host.ip and peer.name == host.name and host.ip in peer.addresses
+        for peer in state.peers.values()
+    )
 
 
 def _told(state: ClusterState, name: str) -> bool:
