@@ -35,6 +35,7 @@ from .wire import Flag, Frame, Lost, Op, Wire
 CHUNK = 128  # prompt tokens a prefill step, where the request names none
 STALL = 0.5  # seconds that a piece of a prompt may take while others decode, if ...
 LEAST = 16  # ... so many tokens take no longer
+PIECES = 4  # of a prompt a stage, where small pieces cost nothing
 LOOK = 0.05  # seconds between two looks at the console's word while a prompt is all there is to wait for
 MOST = 8  # requests answered at a time, where the console names no number
 
@@ -60,12 +61,12 @@ class Leader:
         self._clock = Clock(channel)
         self._context = int(start.get("context") or 0)
         self._most = int(start.get("streams") or MOST)
-        stages = 1 if wire is None else len(start.get("groups") or ()) or int(start["size"])
-        self._window = stages + 1  # so many steps on their way that no stage has to wait for this one
+        self._stages = 1 if wire is None else len(start.get("groups") or ()) or int(start["size"])
+        self._window = self._stages + 1  # so many steps on their way that no stage has to wait for this one
         self._schedule = Schedule()
         self._bands = Bands(stage)
         self._slots = Slots(self._context, stage.caches, self._drop)
-        self._groups = Groups(stages, stage.merges, self._slots.room)
+        self._groups = Groups(self._stages, stage.merges, self._slots.room)
         self._pace = 1e9  # prompt tokens a second, here
         self._share = Share(float(start.get("prefill_share") or PREFILL))
         # Prompts become tokens in a thread: for a long one that takes seconds, and others are being answered.
@@ -189,6 +190,8 @@ class Leader:
         assert slot is not None and meter is not None
         at = stream.fed_tokens
         chunk = max(1, int(stream.request.get("chunk") or CHUNK))
+        if self._wire is not None and self._stage.linear:  # the first piece is the others' start
+            chunk = min(chunk, max(LEAST, -(-len(stream.prompt) // (PIECES * self._stages))))
         if self._groups.count:  # who decodes is not to wait long for its turn
             chunk = min(chunk, max(LEAST, int(self._pace * STALL)))
         ids = stream.prompt[at : min(at + chunk, len(stream.prompt) - 1)]

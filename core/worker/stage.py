@@ -115,6 +115,11 @@ class Stage:
             self._cell.eager = True
         progress(len(own) + 1, len(own) + 1)
 
+    @property
+    def linear(self) -> bool:
+        """A token of a prompt takes as long alone as among others: so it is with packed weights on a CPU."""
+        return self.lifted and not self.choice.dequantised
+
     def _lift(self) -> None:
         """On a CPU keep scales, biases and norms in float32: quantised matmuls are 9 to 40 times faster."""
         floats = [one for one in _tensors(self.model).values() if _floating(one)]
