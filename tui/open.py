@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from argparse import Namespace
@@ -34,6 +35,7 @@ def demo(args: Namespace) -> int:
 
 def _open(args: Namespace, devices: int, *, chaos: bool = False) -> int:
     _needs_terminal()
+    gc.disable()  # what is imported for the first picture, and after it, is not garbage
     from tui.app import ConsoleApp
 
     bus = Bus()
@@ -41,7 +43,9 @@ def _open(args: Namespace, devices: int, *, chaos: bool = False) -> int:
     async def connect() -> Intents:
         # asyncssh, zeroconf and the rest are imported here, after the first paint.
         prepare = await asyncio.to_thread(_prepare)
-        config = prepare.settings()
+        gc.freeze()
+        gc.enable()
+        config = prepare.settings(args)
         spec = await prepare.model(args.model, config.cache) if args.model else None
         recording = prepare.recorder(bus, args.record)
         rehearsal = prepare.rehearsal(devices) if devices else None

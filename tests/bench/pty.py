@@ -19,6 +19,9 @@ import psutil
 
 from tests.glass import Glass
 
+OTHERS = ("NO_COLOR", "COLUMNS", "LINES", "PYTHONDONTWRITEBYTECODE")
+"""What a person's terminal does not have set, nor a second start without compiled modules."""
+
 
 class Pty:
     """Runs `argv` in a terminal of so many columns and rows; a thread reads all that comes."""
@@ -27,9 +30,7 @@ class Pty:
         self.started = time.perf_counter()
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
-            given = {
-                key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLUMNS", "LINES")
-            }
+            given = {key: value for key, value in os.environ.items() if key not in OTHERS}
             os.execvpe(
                 argv[0], list(argv), {**given, "TERM": "xterm-256color", "COLORTERM": "truecolor", **env}
             )
