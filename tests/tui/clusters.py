@@ -31,6 +31,25 @@ HUGE = Model(path="/models/huge", name="Huge", spec=scenes.SPEC)
 BROKEN = Model(path="/models/broken", name="broken", problem="/models/broken holds no config.json")
 
 
+def _peer(name: str, host: str, *ways: ev.Way, known: str = "", login: str = "", **txt: str) -> ev.PeerSeen:
+    announced = {"mdns", "dns-sd"} & set(ways)
+    return ev.PeerSeen(
+        t=T, key=f"{host}:22", name=name, host=host, addresses=("10.0.0.66",) if announced else (), port=22,
+        services=("_ssh._tcp",) if announced else (), ways=ways, known=known, login=login, txt=txt,
+    )  # fmt: skip
+
+
+STUDIO = _peer("studio", "studio.local", "ssh_config", known="studio", login="as me, via bastion")
+IMPOSTOR = _peer("Studio", "evil.local", "mdns", chip="[bold]M9[/]", memory=str(2**37))
+HEARD = ev.PeersHeard(t=T, heard={IMPOSTOR.key: T - 420})
+HERE = ev.DeviceSeen(t=T, device="this-machine", name="this-machine", address="127.0.0.1", status="ready")
+
+
+def peers() -> list[ev.AnyEvent]:
+    """One that is known, and one that calls itself so."""
+    return [HERE, STUDIO, IMPOSTOR, HEARD]
+
+
 def library() -> scenes.FakeIntents:
     intents = scenes.FakeIntents()
     known = intents.library

@@ -63,6 +63,7 @@ def config_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the console keeps what a person chose: not where the person who runs the tests does."""
     folder = tmp_path / "config"
     monkeypatch.setenv("EXO_TUI_CONFIG", str(folder))
+    monkeypatch.setenv("EXO_TUI_DATA", str(folder / "data"))
     return folder
 
 

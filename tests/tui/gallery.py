@@ -23,8 +23,10 @@ from textual.screen import ModalScreen
 from core import events as ev
 from core.bus import Bus
 from core.conversations.summary import Summary
+from core.folders import sessions_folder
 from core.shelf import Shelf
 from tests.tui import boards, clusters, scenes
+from tests.unit.benches import Made, plan
 from tui.app import ConsoleApp
 
 SIZES = ((80, 24), (120, 40), (200, 60))
@@ -70,6 +72,29 @@ def _question() -> list[ev.AnyEvent]:
     return [*scenes.everything(), ev.RecoveryChanged(t=NOW, stage="asked", text=lost)]
 
 
+def _sessions(*made: Made) -> scenes.FakeIntents:
+    """Recordings: of fixed size where nobody opens them, else of what was measured."""
+    folder = sessions_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    for days, (name, one) in enumerate(
+        zip(("new", "old", "thunderbolt"), [*made, None, None, None], strict=False)
+    ):
+        path = folder / f"{name}.exo"
+        if one is None:
+            path.write_bytes(b"\0" * 48_000)
+        else:
+            path.unlink(missing_ok=True)
+            one.recorded(path)
+        os.utime(path, (NOW - days * 86400 - 90, NOW - days * 86400 - 90))
+    return scenes.FakeIntents()
+
+
+def _compared() -> scenes.FakeIntents:
+    """The second is slower, on another chip and with another split."""
+    slower = Made(seed=2, plans={"auto": (plan((2, 2)), 0.15)}, chip="Apple M1")
+    return _sessions(slower, Made(seed=1, plans={"auto": (plan(), 0.1)}))
+
+
 MEMORY = ("0.61/2.00 GiB", "0.70/1.50 GiB", "0.79/1.00 GiB")
 PICTURES = (
     Picture("empty", list, whole=("none yet", "no plan yet: M shows the models")),
@@ -106,6 +131,21 @@ PICTURES = (
     Picture("doctor-well", scenes.planned, "D"),
     Picture("bench", scenes.planned, "B", ("quick",)),
     Picture("bench-live", clusters.being_measured, "B", ("decode tok/s",)),
+    Picture("recordings-none", scenes.planned, "B c", ("No recording yet",)),
+    Picture("recordings", scenes.planned, "B c j space", ("1st", "thunderbolt.exo"), _sessions),
+    Picture(
+        "compare",
+        scenes.planned,
+        "B c j space k space enter",
+        ("new.exo against old.exo", "slower"),
+        _compared,
+    ),
+    Picture(
+        "peers", clusters.peers, "1", ("1 announced, 1 in your files", "another machine that calls itself so")
+    ),
+    Picture(
+        "add", clusters.peers, "1 down enter", ("evil.local port 22", "ctrl+s writes it into config.toml too")
+    ),
     Picture("help", scenes.planned, "question_mark", ("Launch the plan",)),
     Picture("palette", scenes.planned, "ctrl+p", ()),
     Picture("line", scenes.planned, "colon 'th", ("theme",)),
@@ -229,5 +269,5 @@ async def _draw(folder: Path, names: list[str]) -> None:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as config, still():
-        os.environ["EXO_TUI_CONFIG"] = config
+        os.environ["EXO_TUI_CONFIG"] = os.environ["EXO_TUI_DATA"] = config
         asyncio.run(_draw(Path(sys.argv[1]), sys.argv[2:]))

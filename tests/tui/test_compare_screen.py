@@ -8,21 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from core.bus import Bus
-from core.session.record import Recorder
 from tests.tui import scenes
 from tests.tui.conftest import NARROW, WIDE, Open
 from tests.unit.benches import Made, plan
-
-
-def written(path: Path, made: Made) -> Path:
-    """What a console would have recorded of it."""
-    bus = Bus()
-    recorder = Recorder(bus, path)
-    for event in made.events:
-        bus.publish(event)
-    recorder.close()
-    return path
 
 
 @pytest.fixture
@@ -35,8 +23,9 @@ def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def test_two_recordings_are_marked_and_compared_at_any_size(sessions: Path, console: Open) -> None:
-    old = written(sessions / "old.exo", Made(seed=1, plans={"auto": (plan(), 0.1)}))
-    written(sessions / "new.exo", Made(seed=2, plans={"auto": (plan((2, 2)), 0.15)}, chip="Apple M1"))
+    old = Made(seed=1, plans={"auto": (plan(), 0.1)}).recorded(sessions / "old.exo")
+    slower = Made(seed=2, plans={"auto": (plan((2, 2)), 0.15)}, chip="Apple M1")
+    slower.recorded(sessions / "new.exo")
     os.utime(old, (0, 0))
     for size in (NARROW, WIDE):
         async with console(scenes.planned(), size) as desk:
@@ -60,7 +49,7 @@ async def test_two_recordings_are_marked_and_compared_at_any_size(sessions: Path
 
 async def test_the_plans_of_one_recording_are_compared_with_its_first(sessions: Path, console: Open) -> None:
     plans = {"auto": (plan(), 0.1), "even": (plan((2, 2)), 0.15)}
-    written(sessions / "one.exo", Made(plans=plans))
+    Made(plans=plans).recorded(sessions / "one.exo")
     async with console(scenes.planned(), WIDE) as desk:
         await desk.press("B", "c", "enter")
         await desk.sees("even against auto")
@@ -68,7 +57,7 @@ async def test_the_plans_of_one_recording_are_compared_with_its_first(sessions: 
 
 
 async def test_what_cannot_be_compared_says_why(sessions: Path, console: Open) -> None:
-    written(sessions / "one.exo", Made())
+    Made().recorded(sessions / "one.exo")
     elsewhere = sessions.parent / "other.exo"
     async with console(scenes.planned(), NARROW) as desk:
         await desk.press("B", "c", "enter")

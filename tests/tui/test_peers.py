@@ -5,24 +5,8 @@ from __future__ import annotations
 from core import events as ev
 from core.joining import Wanted
 from core.peers.diagnose import Ear, causes
-from tests.tui import scenes
+from tests.tui.clusters import HEARD, HERE, IMPOSTOR, STUDIO, T
 from tests.tui.conftest import NARROW, WIDE, Open
-
-T = scenes.T0 + 200
-HERE = ev.DeviceSeen(t=T, device="this-machine", name="this-machine", address="127.0.0.1", status="ready")
-
-
-def peer(name: str, host: str, *ways: ev.Way, known: str = "", login: str = "", **txt: str) -> ev.PeerSeen:
-    announced = {"mdns", "dns-sd"} & set(ways)
-    return ev.PeerSeen(
-        t=T, key=f"{host}:22", name=name, host=host, addresses=("10.0.0.66",) if announced else (), port=22,
-        services=("_ssh._tcp",) if announced else (), ways=ways, known=known, login=login, txt=txt,
-    )  # fmt: skip
-
-
-STUDIO = peer("studio", "studio.local", "ssh_config", known="studio", login="as me, via bastion")
-IMPOSTOR = peer("Studio", "evil.local", "mdns", chip="[bold]M9[/]", memory=str(2**37))
-HEARD = ev.PeersHeard(t=T, heard={IMPOSTOR.key: T - 420})
 
 
 async def test_the_list_says_how_a_peer_is_known_when_it_was_heard_and_whom_it_is_not(console: Open) -> None:

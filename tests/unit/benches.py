@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import reduce
+from pathlib import Path
 
 from core import events as ev
 from core.bench.suite import Point, Suite
+from core.bus import Bus
 from core.models.spec import ModelSpec
 from core.plan.check import Held, certify
 from core.plan.plan import Plan, Stage
 from core.session.format import Header, Recording
+from core.session.record import Recorder
 from core.state import ClusterState, apply
 
 T0 = 1_800_000_000.0
@@ -51,6 +54,15 @@ class Made:
         self._plans = plans or {"auto": (plan(), token_s)}
         self._launch_sd, self._repeat_sd, self._model = launch_sd, repeat_sd, model
         self.events = list(self._all())
+
+    def recorded(self, path: Path) -> Path:
+        """The file a console would have made of it."""
+        bus = Bus()
+        recorder = Recorder(bus, path)
+        for event in self.events:
+            bus.publish(event)
+        recorder.close()
+        return path
 
     @property
     def recording(self) -> Recording:
