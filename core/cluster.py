@@ -95,7 +95,7 @@ class Cluster:
         self._cabling = Cabling(bus)
         self._routes = Routes(bus)
         self._survey = Survey(self._members, bus)
-        self._handovers = Handovers(bus, self._members, self._survey.turn)
+        self._handovers = Handovers(bus, self._members, self._survey.turn, config.run)
         self._lapping: asyncio.Task[None] | None = None
         self._planner = Planner(bus, spec, wish, learnt)
         self._handmade = Handmade(bus)
@@ -264,7 +264,8 @@ class Cluster:
             machines[post.device] = machine
         watch = self._config.watch
         limits = Limits(beat=watch.beat, silent=watch.silent)
-        self.run = Run(plan, spec, machines, self.bus.publish, limits, wires(self.bus.state))
+        options, joined = self._config.run, wires(self.bus.state)
+        self.run = Run(plan, spec, machines, self.bus.publish, limits, joined, options)
         try:
             await self.run.start()
         except LaunchError:

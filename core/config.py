@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from core.folders import cache_folder, config_folder, data_folder
+from core.options import Options
 from core.remote.connection import WORK, Target
 from core.remote.hostkeys import HostKeys
 from core.state import THIS_MACHINE
@@ -74,6 +75,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     local: bool = True
     watch: Watch = Watch()
     recover: Recover = Recover()
+    run: Options = Options()
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -85,6 +87,7 @@ class Config(msgspec.Struct, frozen=True):
     local: bool = True
     watch: Watch = Watch()
     recover: Recover = Recover()
+    run: Options = Options()
     data: Path | None = None
     """For what the user made and would miss; nothing is kept where there is none."""
 
@@ -113,7 +116,7 @@ def load() -> Config:
         file = _parsed(path, path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
-    return Config(folder, cache, file.device, file.local, file.watch, file.recover, data)
+    return Config(folder, cache, file.device, file.local, file.watch, file.recover, file.run, data)
 
 
 def _parsed(path: Path, text: str) -> _File:

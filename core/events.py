@@ -14,6 +14,7 @@ from core.bench.metrics import Trial
 from core.bench.suite import Point, Suite
 from core.conversations.manner import Manner
 from core.models.spec import ModelSpec
+from core.options import Options
 from core.plan.check import Certificate
 from core.plan.plan import Backend, Plan, Tuning
 from core.request import Source
@@ -358,6 +359,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
 
     run: str
     plan: Plan
+    options: Options = Options()
 
 
 class RankPhased(Event, frozen=True, kw_only=True):
@@ -383,6 +385,8 @@ class RankHello(Event, frozen=True, kw_only=True):
     """`gpu` or `cpu`."""
     memory_limit: int | None = None
     """Metal's recommended working set, where there is Metal."""
+    fast_synch: bool | None = None
+    """MLX_METAL_FAST_SYNCH, where it is set."""
 
 
 class RankLoaded(Event, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from core.bus import Bus
 from core.circumstances import wires
 from core.intents import why_not_launch
 from core.member import Member
+from core.options import Options
 from core.plan.plan import Plan
 from core.run import laps
 from core.text import clean_line, pace, size
@@ -21,11 +22,12 @@ SUBJECT = "hand-overs"
 class Handovers:
     """On the devices and the backend of the plan, without its model."""
 
-    def __init__(self, bus: Bus, members: Mapping[str, Member], turn: asyncio.Lock) -> None:
+    def __init__(self, bus: Bus, members: Mapping[str, Member], turn: asyncio.Lock, options: Options) -> None:
         """`turn` keeps other measurements away meanwhile."""
         self._bus = bus
         self._members = members
         self._turn = turn
+        self._options = options
 
     async def measure(self) -> None:
         """Publish what is measured, and say it, or why it cannot be."""
@@ -43,7 +45,7 @@ class Handovers:
         if len(there) < len(machines):
             return  # which is said elsewhere
         try:
-            found = await laps.measure(plan, there, wires(self._bus.state))
+            found = await laps.measure(plan, there, wires(self._bus.state), self._options)
         except OSError as error:
             self._say("error", clean_line(str(error)))
             return

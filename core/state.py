@@ -11,6 +11,7 @@ from core import events as ev
 from core.bench.progress import Progress, advance
 from core.conversations.manner import Manner
 from core.models.spec import ModelSpec
+from core.options import Options
 from core.plan.check import Certificate
 from core.plan.plan import Plan, Tuning
 from core.request import Source
@@ -124,6 +125,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     started: float
     ranks: tuple[Rank, ...]
+    options: Options = Options()
     ready: ev.RunReady | None = None
     stopped: ev.RunStopped | None = None
     blamed: ev.RunBlamed | None = None
@@ -301,7 +303,8 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
             return _plan(state, event)
         case ev.RunStarted():
             ranks = tuple(Rank(rank=i, **asdict(post)) for i, post in enumerate(event.plan.posts))
-            return replace(state, run=Run(id=event.run, plan=event.plan, started=event.t, ranks=ranks))
+            run = Run(id=event.run, plan=event.plan, started=event.t, ranks=ranks, options=event.options)
+            return replace(state, run=run)
         case ev.RunReady() | ev.RunStopped() | ev.RunBlamed():
             return _run(state, event)
         case (

@@ -55,7 +55,7 @@ def _file(args: Namespace, suite: Suite) -> Path:
 
 async def bench(args: Namespace) -> int:
     """Run a suite, record it, print what came of it. What was measured before ctrl+c is kept and printed."""
-    config = prepare.settings()
+    config = prepare.settings(args)
     suite = _suite(args)
     spec = await prepare.model(args.model, config.cache, args.kv_bits)
     if suite.longest > spec.context:

@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", help="a model directory or an id in the hub cache; `demo` for the demo model"
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="record the session")
+    _run_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def add(name: str, command: str, about: str) -> argparse.ArgumentParser:
@@ -126,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         "--chaos", action="store_true", help="break a device every now and then, and watch it recover"
     )
     demo.add_argument("--record", type=Path, metavar="FILE", help="record the session")
+    _run_options(demo)
 
     devices = add("devices", "tui.headless:devices", "browse the network, list peers and devices")
     devices.add_argument(
@@ -154,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         "--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N"
     )
     _plan_options(generate)
+    _run_options(generate)
     generate.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     generate.add_argument("--max-tokens", type=_count(1, 10**6), default=256, metavar="N")
     generate.add_argument("--temp", type=_number(0, 100), default=0.0, metavar="T")
@@ -171,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
     _plan_options(serve)
+    _run_options(serve)
     serve.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     serve.add_argument("--record", type=Path, metavar="FILE", help="record the session")
 
@@ -181,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("model", metavar="MODEL")
     bench.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
     _plan_options(bench)
+    _run_options(bench)
     bench.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     bench.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
     bench.add_argument("--json", action="store_true")
@@ -189,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("model", metavar="MODEL")
     tune.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
     _plan_options(tune)
+    _run_options(tune)
     tune.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     tune.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
     tune.add_argument("--json", action="store_true")
@@ -231,6 +237,14 @@ def _parser() -> argparse.ArgumentParser:
     info = add("info", "tui.headless:info", "versions and paths")
     info.add_argument("--json", action="store_true")
     return parser
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    macs = parser.add_argument_group("ranks on Macs", "recorded with the run; also [run] in config.toml")
+    macs.add_argument("--fast-synch", choices=("on", "off"), help="set MLX_METAL_FAST_SYNCH")
+    flag = argparse.BooleanOptionalAction
+    macs.add_argument("--awake", action=flag, help="keep them awake with caffeinate -is")
+    macs.add_argument("--wired", action=flag, help="keep weights in memory as Metal recommends (default)")
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:

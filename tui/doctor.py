@@ -35,7 +35,7 @@ MARKS = {"error": "✖", "warning": "▲", "info": "•", "unknown": "?"}
 
 async def doctor(args: Namespace) -> int:
     """Look at the devices once, print what was found, end."""
-    config = chosen(prepare.settings(), args.hosts)
+    config = chosen(prepare.settings(args), args.hosts)
     rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None
     bus = Bus()
     cluster = Cluster(bus, config, rehearsal=rehearsal)

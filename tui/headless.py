@@ -34,7 +34,7 @@ def print_json(value: object) -> None:
 
 async def info(args: Namespace) -> int:
     """Versions and paths."""
-    config = prepare.settings()
+    config = prepare.settings(args)
     known = {
         "versions": software(),
         "paths": {
@@ -56,7 +56,7 @@ async def info(args: Namespace) -> int:
 async def devices(args: Namespace) -> int:
     """What is announced, and how the configured devices are."""
     bus = Bus()
-    cluster = Cluster(bus, prepare.settings())
+    cluster = Cluster(bus, prepare.settings(args))
     try:
         await prepare.start(cluster)
         await asyncio.sleep(args.wait)
@@ -177,7 +177,7 @@ def _missing(state: ClusterState) -> str:
 
 async def run(args: Namespace) -> int:
     """Launch, generate once, stop."""
-    config = prepare.settings()
+    config = prepare.settings(args)
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     sampling = prepare.sampling(args)
     spec = await prepare.model(args.model, config.cache, args.kv_bits)

@@ -35,7 +35,7 @@ async def plan(args: Namespace) -> int:
         return _instances(args.instance, as_json=args.json)
     if args.model is None:
         raise UsageError("name a MODEL, or an exo-plan/1 document with --instance")
-    config = prepare.settings()
+    config = prepare.settings(args)
     wish = prepare.wish(args)
     if args.cluster is not None:
         try:

@@ -7,11 +7,14 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from core import config
 from core.bus import Bus
 from core.cluster import Cluster
 from core.models import catalog, demo
 from core.models.spec import ModelError, ModelSpec, load, read
+from core.options import Options
 from core.rehearsal.rehearsal import Rehearsal, RehearsalError
 from core.request import Sampling
 from core.session.record import Recorder
@@ -19,12 +22,23 @@ from core.wish import Wish
 from tui.cli import Failure, UsageError
 
 
-def settings() -> config.Config:
-    """The user's settings. Raises UsageError for a config.toml that cannot be used."""
+def settings(args: Namespace) -> config.Config:
+    """The user's settings, with what `args` say of how ranks run. Raises UsageError for a config.toml that
+    cannot be used."""
     try:
-        return config.load()
+        kept = config.load()
     except config.ConfigError as error:
         raise UsageError(str(error)) from None
+    return replace(kept, run=_options(args, kept.run))
+
+
+def _options(args: Namespace, kept: Options) -> Options:
+    fast, awake, wired = (getattr(args, name, None) for name in ("fast_synch", "awake", "wired"))
+    return Options(
+        fast_synch=kept.fast_synch if fast is None else fast == "on",
+        awake=kept.awake if awake is None else awake,
+        wired=kept.wired if wired is None else wired,
+    )
 
 
 async def model(name: str, cache: Path, kv_bits: int = 0) -> ModelSpec:

@@ -24,7 +24,7 @@ async def serve(args: Namespace) -> int:
     work = asyncio.current_task()
     assert work is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-    config = prepare.settings()
+    config = prepare.settings(args)
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     spec = await prepare.model(args.model, config.cache, args.kv_bits)
     prepare.adds_up(wish, spec)

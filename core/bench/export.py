@@ -92,10 +92,11 @@ def provenance(card: Card) -> list[tuple[str, str]]:
     lines += [("link", _link(link)) for link in card.links if link.used]
     for plan in card.plans:
         forecast = f", forecast {plan.forecast_tps:.1f} tok/s" if plan.forecast_tps else ""
+        options = f", {plan.options}" if plan.options else ""
         lines.append(
             (
                 "plan",
-                f"{plan.name}: {plan.split}, {plan.backend}, context {plan.context}{forecast}; "
+                f"{plan.name}: {plan.split}, {plan.backend}, context {plan.context}{options}{forecast}; "
                 f"launch {plan.launch_s:.1f} s (load {plan.load_s:.1f} s), "
                 f"held sha256 {plan.held_sha256[:16] or 'not certified'}",
             )

@@ -111,6 +111,10 @@ def _other_conditions(a: Card, b: Card) -> Iterator[Finding]:
     contexts = [{plan.context for plan in card.plans} for card in (a, b)]
     if contexts[0] != contexts[1]:
         yield Finding("with care", "room was made for contexts of other lengths")
+    launched = [sorted({plan.options or "the defaults" for plan in card.plans}) for card in (a, b)]
+    if launched[0] != launched[1]:
+        told = " and ".join("; ".join(one) for one in launched)
+        yield Finding("with care", f"ranks were launched with other options: {told}")
     loads = [[device.load or 0.0 for device in card.devices] for card in (a, b)]
     cores = min((device.cores for card in (a, b) for device in card.devices if device.cores), default=1)
     if loads[0] and loads[1] and abs(max(loads[0]) - max(loads[1])) > BUSY * cores:

@@ -13,7 +13,7 @@ from core.bench.suite import Choosing, Suite
 from core.models.spec import ModelSpec
 from core.plan.plan import Plan
 from core.session.format import Recording
-from core.state import ClusterState, apply, link_key
+from core.state import ClusterState, Run, apply, link_key
 
 
 class DeviceCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +66,8 @@ class PlanCard(msgspec.Struct, frozen=True, kw_only=True):
     launch_s: float
     load_s: float
     """Means over its launches, seconds."""
+    options: str = ""
+    """What it was launched with beside the defaults."""
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,12 +109,13 @@ class _Walk:
         self.bursts: dict[tuple[str, str], list[ev.LinkMeasured]] = {}
         self.plans: dict[str, Plan] = {}
         """By name, as measured."""
+        self.options: dict[str, str] = {}
         self.proofs: dict[str, ev.RunReady] = {}
         self.failed = self.faults = 0
         self.drift = 0.0
         self._tick = 0.0
         if self.state.run is not None:
-            self._ran(split_name(self.state.run.plan), self.state.run.plan, self.state.run.ready)
+            self._ran(split_name(self.state.run.plan), self.state.run)
         for event in recording.events:
             self._take(event)
 
@@ -127,9 +130,9 @@ class _Walk:
                 self.plans.clear()
             case ev.RunReady() if run is not None and self.begun is None:
                 self.start = self.start or self.state
-                self._ran(split_name(run.plan), run.plan, run.ready)
+                self._ran(split_name(run.plan), run)
             case ev.TrialStarted() if run is not None:
-                self._ran(event.plan, run.plan, run.ready)
+                self._ran(event.plan, run)
             case ev.TrialDone() if event.error:
                 self.failed += 1
             case ev.FaultInjected():
@@ -144,10 +147,10 @@ class _Walk:
             case _:
                 pass
 
-    def _ran(self, name: str, plan: Plan, proof: ev.RunReady | None) -> None:
-        self.plans[name] = plan
-        if proof is not None:
-            self.proofs[name] = proof
+    def _ran(self, name: str, run: Run) -> None:
+        self.plans[name], self.options[name] = run.plan, _options(run)
+        if run.ready is not None:
+            self.proofs[name] = run.ready
 
 
 def card(recording: Recording) -> Card:
@@ -268,11 +271,23 @@ def _plans(walk: _Walk) -> list[PlanCard]:
                 plan_sha256=proof.certificate.plan_sha256 if proof else "",
                 held_sha256=proof.certificate.held_sha256 if proof else "",
                 launches=len(own),
+                options=walk.options.get(name, ""),
                 launch_s=_mean([launch.launch_s for launch in own]),
                 load_s=_mean([launch.load_s for launch in own]),
             )
         )
     return cards
+
+
+def _options(run: Run) -> str:
+    """What was asked for, and what devices have in their environment without having been asked."""
+    own = run.options.fast_synch
+    set_there = [
+        f"{rank.device}: fast synch {'on' if rank.hello.fast_synch else 'off'} in its environment"
+        for rank in run.ranks
+        if own is None and rank.hello is not None and rank.hello.fast_synch is not None
+    ]
+    return ", ".join(filter(None, [run.options.told, *set_there]))
 
 
 def _mean(values: Sequence[float]) -> float:

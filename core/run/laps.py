@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from core import events as ev
+from core.options import Options
 from core.plan.backend import RDMA
 from core.plan.plan import Plan, PlanError, Wire
 from core.remote.machine import Machine
@@ -30,7 +31,7 @@ def why_not(plan: Plan) -> str:
 
 
 async def measure(
-    plan: Plan, machines: Mapping[str, Machine], wires: Sequence[Wire]
+    plan: Plan, machines: Mapping[str, Machine], wires: Sequence[Wire], options: Options
 ) -> list[ev.HandoverMeasured]:
     """Start a worker on each post, measure, and end them all. Raises OSError, with the reason."""
     hosts = [machines[post.device] for post in plan.posts]
@@ -45,7 +46,10 @@ async def measure(
     try:
         async with asyncio.timeout(LIMIT_S):
             await asyncio.gather(
-                *(rank.start({**order, "mode": "laps"}) for rank, order in zip(ranks, told, strict=True))
+                *(
+                    rank.start({**order, "mode": "laps"}, options)
+                    for rank, order in zip(ranks, told, strict=True)
+                )
             )
             await _reach(ranks, lambda rank: rank.listening is not None)
             peers = [(rank.listening.address, rank.listening.port) for rank in ranks if rank.listening]

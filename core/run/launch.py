@@ -15,6 +15,7 @@ from msgspec.structs import asdict, replace
 from core import events as ev
 from core.models.spec import ModelSpec
 from core.models.stage import place
+from core.options import Options
 from core.plan.backend import RDMA, choose
 from core.plan.check import Held, certify, unlike
 from core.plan.memory import weights
@@ -72,6 +73,7 @@ class Run:
         publish: Publish,
         limits: Limits | None = None,
         wires: Sequence[Wire] = (),
+        options: Options | None = None,
     ) -> None:
         """`wires` between the machines as they are now: RDMA is set up by them."""
         self.id = secrets.token_hex(4)
@@ -90,6 +92,7 @@ class Run:
         self._asked = 0
         self._machines = machines
         self._wires = wires
+        self._options = options or Options()
         self.ranks = self._fresh()
 
     @property
@@ -104,7 +107,7 @@ class Run:
 
     async def start(self) -> None:
         """Bring every rank to ready. Raises LaunchError after stopping what had started."""
-        self._publish(ev.RunStarted(t=time.time(), run=self.id, plan=self.plan))
+        self._say_started()
         try:
             try:
                 await self._bring_up()
@@ -128,7 +131,10 @@ class Run:
         self._alert("warning", f"run {self.id}", why)
         self.plan = replace(self.plan, backend=carrier.backend, why=(why, *self.plan.why))
         self.ranks = self._fresh()
-        self._publish(ev.RunStarted(t=time.time(), run=self.id, plan=self.plan))
+        self._say_started()
+
+    def _say_started(self) -> None:
+        self._publish(ev.RunStarted(t=time.time(), run=self.id, plan=self.plan, options=self._options))
 
     async def _bring_up(self) -> None:
         """Raises LaunchError; NotConnected where it is RDMA that did not come up."""
@@ -140,9 +146,10 @@ class Run:
         for rank, post in zip(self.ranks, self.plan.posts, strict=True):
             rank.gigabytes = weights(self._spec, post.start, post.end, post.parts) / 1e9
             rank.stage = post.stage if post.parts > 1 else None
+        more = {"beat": self._limits.beat, "kv_bits": self._spec.kv_bits, "wired": self._options.wired}
         results = await asyncio.gather(
             *(
-                rank.start({**order, "beat": self._limits.beat, "kv_bits": self._spec.kv_bits})
+                rank.start({**order, **more}, self._options)
                 for rank, order in zip(self.ranks, told, strict=True)
             ),
             return_exceptions=True,

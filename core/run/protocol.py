@@ -24,6 +24,7 @@ class Hello(Said, frozen=True):
     mlx_lm: str
     compute: Literal["cpu", "gpu"]
     memory_limit: int | None = None
+    fast_synch: bool | None = None
 
 
 class Listening(Said, frozen=True):

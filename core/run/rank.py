@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 
 import core.worker
 from core import events as ev
+from core.options import Options
 from core.remote.machine import Exit, LocalMachine, Machine, Process
 from core.run import protocol
 from core.run.watch import Facts
@@ -77,10 +78,10 @@ class Rank:
         self._lost: int | None = None
         self._log: deque[str] = deque(maxlen=LAST_LINES)
 
-    async def start(self, order: Mapping[str, object]) -> None:
+    async def start(self, order: Mapping[str, object], options: Options) -> None:
         """Ship the worker, start it and give it its first order. Raises OSError."""
         folder = await self.machine.ship(worker_files(), "worker")
-        argv = [self.machine.python, "-u", "worker/guard.py", "--lease", str(LEASE)]
+        argv = [self.machine.python, "-u", "worker/guard.py", "--lease", str(LEASE), *options.guard]
         self._process = await self.machine.start(argv, folder)
         self._blocks = order.get("backend") == "ring"
         self.send(op="start", **order)

@@ -79,6 +79,7 @@ def _run(channel: Channel) -> None:
         mlx_lm=mlx_lm.__version__,
         compute="gpu" if on_gpu() else "cpu",
         memory_limit=working_set(),
+        fast_synch=_fast_synch(),
     )
     channel.phase("environment", 1, 1)
     rank, size = int(start["rank"]), int(start["size"])
@@ -117,6 +118,7 @@ def _run(channel: Channel) -> None:
         memory,
         divide,
         int(start.get("kv_bits") or 0),
+        bool(start.get("wired", True)),
     )
     if (stage.first, stage.last) != (place.first, place.last):
         raise ControlError(f"layers {first} to {last} are not for rank {rank} of {size}")
@@ -207,6 +209,12 @@ def _peers(channel: Channel, size: int) -> tuple[list[tuple[str, int]], bytes]:
         raise ControlError(f"{len(peers)} peers for {size} ranks")
     channel.phase("connect", 1, 2)
     return peers, bytes.fromhex(connect["token"])
+
+
+def _fast_synch() -> bool | None:
+    """How MLX_METAL_FAST_SYNCH is set for this process."""
+    said = os.environ.get("MLX_METAL_FAST_SYNCH")
+    return None if said is None else said.strip() not in ("", "0")
 
 
 def _one_line(error: Exception) -> str:

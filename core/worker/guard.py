@@ -35,8 +35,9 @@ BLAS = ("libopenblasp.so.0", "libopenblas.so.0")  # Fedora has its threaded one 
 class Guard:
     """One child in its own process group, and the lease it lives under."""
 
-    def __init__(self, lease: float) -> None:
+    def __init__(self, lease: float, fast_synch: str | None, awake: bool) -> None:
         self.lease = lease
+        self._fast_synch = fast_synch
         self.told = False
         self._wake, wake = os.pipe()
         os.set_blocking(self._wake, False)
@@ -53,6 +54,7 @@ class Guard:
         self._pending = b""  # what the worker has not taken yet
         self._open = True  # the worker still reads
         self._halted = False
+        self._waking = self._keep_awake() if awake else None
 
     def _ended(self, *_: object) -> None:
         """Nothing to do: the wake-up alone is wanted."""
@@ -64,6 +66,8 @@ class Guard:
         package = os.path.dirname(os.path.abspath(__file__))
         env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")}
         env.update(faster(env))
+        if self._fast_synch is not None:
+            env["MLX_METAL_FAST_SYNCH"] = self._fast_synch
         return subprocess.Popen(
             [sys.executable, "-u", "-m", os.path.basename(package)],
             stdin=subprocess.PIPE,
@@ -72,6 +76,16 @@ class Guard:
             env=env,
             start_new_session=True,
         )
+
+    def _keep_awake(self) -> subprocess.Popen[bytes] | None:
+        """The Mac does not sleep as long as the worker lives; its display may."""
+        try:
+            return subprocess.Popen(
+                ["caffeinate", "-is", "-w", str(self.child.pid)], stdin=subprocess.DEVNULL
+            )
+        except OSError as error:
+            print(f"this computer is not kept awake: caffeinate: {error.strerror}", file=sys.stderr)
+            return None
 
     def watch(self) -> str:
         """Pass lines on until the worker ends by itself ("") or has to: "lease", "eof", "signal"."""
@@ -139,6 +153,8 @@ class Guard:
             self._wait(GRACE)
         # Also when the worker itself is gone: whatever it started shares its group.
         self._signal(signal.SIGKILL)
+        if self._waking is not None:
+            self._waking.terminate()
         return self._wait(STUCK)
 
     def _wait(self, seconds: float) -> int | None:
@@ -200,7 +216,10 @@ def main() -> int:
     """Run one worker; exit as it did."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lease", type=float, required=True, help="seconds without a line before the end")
-    guard = Guard(parser.parse_args().lease)
+    parser.add_argument("--fast-synch", choices=("0", "1"), help="MLX_METAL_FAST_SYNCH of the worker")
+    parser.add_argument("--awake", action="store_true", help="the Mac does not sleep meanwhile")
+    args = parser.parse_args()
+    guard = Guard(args.lease, args.fast_synch, args.awake)
     why = guard.watch()
     code = guard.finish()
     if code is None:

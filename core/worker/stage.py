@@ -55,16 +55,17 @@ class Stage:
         memory: int | None = None,
         divide: Callable[[nn.Module, dict[str, Any]], None] | None = None,
         kv_bits: int = 0,
+        wired: bool = True,
     ) -> None:
         """Read exactly this stage's tensors; `progress(done, total)` after each layer.
 
         `memory`: weights may be dequantised within so many bytes, where that is faster. `divide` leaves a
         part of each layer of the still lazy model. `kv_bits`, if not 0: of keys and values in the caches.
-        Raises BadModel and Unsplittable.
+        `wired`: what Metal recommends is kept in memory. Raises BadModel and Unsplittable.
         """
         if not (path / "config.json").is_file():
             raise BadModel(f"{path} is not a model: it has no config.json")
-        if mx.metal.is_available() and (limit := working_set()):
+        if wired and mx.metal.is_available() and (limit := working_set()):
             mx.set_wired_limit(limit)  # before loading: weights paged out later cost seconds a token
         given: set[str] = set()
         # Not strict: a device needs only the files with its own tensors; what is missing is found below.

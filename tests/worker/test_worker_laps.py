@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from core.options import Options
 from core.plan.plan import Backend, Plan, Stage
 from core.remote.machine import LocalMachine
 from core.run import laps
@@ -27,7 +28,7 @@ async def test_ranks_hand_over_around_and_sum_where_they_meet_in_mlx(
 ) -> None:
     machines = {name: LocalMachine(sys.executable, tmp_path) for name in "ab"}
     async with asyncio.timeout(LIMIT):
-        found = await laps.measure(plan(backend, "a", "b"), machines, [])
+        found = await laps.measure(plan(backend, "a", "b"), machines, [], Options())
     kinds = ["lap"] if backend == "sockets" else ["lap", "sum"]
     assert [(one.kind, one.bytes, one.count) for one in found] == [
         (kind, size, count) for size, count in ((4096, 50), (2**20, 10)) for kind in kinds
@@ -44,7 +45,7 @@ async def test_a_rank_that_cannot_start_is_named_and_the_other_one_ended(tmp_pat
     broken.chmod(0o755)
     machines = {"a": LocalMachine(sys.executable, tmp_path), "b": LocalMachine(str(broken), tmp_path)}
     with pytest.raises(OSError, match="rank 1 on b"):
-        await laps.measure(plan("sockets", "a", "b"), machines, [])
+        await laps.measure(plan("sockets", "a", "b"), machines, [], Options())
     assert [p for p in psutil.Process().children(recursive=True) if "guard.py" in " ".join(p.cmdline())] == []
 
 

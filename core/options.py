@@ -1,0 +1,31 @@
+"""How the ranks of a run are run on a Mac: what speeds one Mac up hangs another, so it is asked for."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[run]`: what a run is launched with, and recorded with. Linux takes no notice of it."""
+
+    fast_synch: bool | None = None
+    """MLX_METAL_FAST_SYNCH. Reported as five times faster over RDMA and also as what hangs GPUs (mlx issues
+    3142 and 3830); left out, as the device has it."""
+    awake: bool = False
+    """`caffeinate -is`: the Mac does not sleep while its rank lives. Its display may: kept on, it makes
+    Metal's watchdog end long commands (mlx issue 3267)."""
+    wired: bool = True
+    """MLX is told to keep as much in memory as Metal recommends, so that weights are not paged out."""
+
+    @property
+    def guard(self) -> list[str]:
+        """What the guard of a rank is started with."""
+        fast = [] if self.fast_synch is None else ["--fast-synch", str(int(self.fast_synch))]
+        return [*fast, *["--awake"] * self.awake]
+
+    @property
+    def told(self) -> str:
+        """What was asked for beside the defaults; nothing where nothing was."""
+        words = {None: "", True: "fast synch", False: "no fast synch"}
+        asked = (words[self.fast_synch], "kept awake" * self.awake, "no wired limit" * (not self.wired))
+        return ", ".join(filter(None, asked))

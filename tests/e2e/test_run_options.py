@@ -1,0 +1,54 @@
+"""What a run is launched with on Macs: asked for by flags and settings, given to the ranks, and recorded."""
+
+from __future__ import annotations
+
+from functools import reduce
+from pathlib import Path
+
+from core.bench.export import provenance
+from core.bench.provenance import card
+from core.session.format import read
+from core.state import Run, apply
+
+CAFFEINATE = """#!/bin/sh
+echo "$@" >>"{said}"
+exec tail --pid="$3" -f /dev/null
+"""
+ASKED = ("--prompt", "hi", "--max-tokens", 2, "--json")
+
+
+def _launched(file: Path) -> tuple[Run, str]:
+    """The recorded run, and the line of its plan on the card."""
+    recording = read(file)
+    run = reduce(apply, recording.events, recording.header.state).run
+    assert run is not None
+    [plan] = [text for word, text in provenance(card(recording)) if word == "plan"]
+    return run, plan
+
+
+def test_what_was_asked_for_reaches_the_ranks_and_the_recording(exo, directory, tmp_path) -> None:
+    """`caffeinate` is a stand-in that ends, as the real one does, with the process it is given."""
+    said, program, file = tmp_path / "said", tmp_path / "bin" / "caffeinate", tmp_path / "run.exo"
+    program.parent.mkdir()
+    program.write_text(CAFFEINATE.format(said=said))
+    program.chmod(0o755)
+    exo.env["PATH"] = f"{program.parent}:{exo.env['PATH']}"
+    exo.configure("[run]\nfast_synch = true\nwired = false\n")
+    split = ("--demo-devices", 2, "--split", "3,3")
+    exo.run("run", directory("llama"), *ASKED, *split, "--awake", "--wired", "--record", file)
+
+    run, plan = _launched(file)
+    assert ", fast synch, kept awake, forecast" in plan
+    pids = [rank.hello.pid for rank in run.ranks if rank.hello is not None and rank.hello.fast_synch]
+    assert len(pids) == 2
+    assert sorted(said.read_text().splitlines()) == sorted(f"-is -w {pid}" for pid in pids)
+
+
+def test_what_a_device_has_or_lacks_by_itself_is_recorded_too(exo, directory, tmp_path) -> None:
+    file = tmp_path / "run.exo"
+    exo.env["MLX_METAL_FAST_SYNCH"] = "1"
+    exo.run("run", directory("llama"), *ASKED, "--demo-devices", 1, "--awake", "--record", file)
+
+    run, plan = _launched(file)
+    assert "kept awake, demo-a: fast synch on in its environment" in plan
+    assert any("not kept awake: caffeinate: No such file" in line for line in run.ranks[0].log)
