@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import msgspec
 import zstandard
 
@@ -26,6 +27,7 @@ from core.config import _File
 from core.events import AnyEvent
 from core.peers.adverts import Board, advert
 from core.probe import message, parse
+from core.remote.hostkeys import HostKeys
 from core.run import protocol
 from core.session import format as session
 from core.state import apply
@@ -33,6 +35,7 @@ from core.text import clean
 from tui.driver import harmless
 
 HOSTILE: list[str] = json.loads((Path(__file__).parent / "fixtures/hostile.json").read_text())
+KEYS = [asyncssh.generate_private_key("ssh-ed25519").convert_to_public() for _ in range(2)]
 NUMBERS = (0, -1, 1, 2**31, 2**63, 2**64, -(2**70), 1e308, -0.0, 0.1)
 SEEDS: dict[str, list[dict[str, Any]]] = {
     "worker": [
@@ -227,6 +230,24 @@ def settings(chance: random.Random) -> None:
     read()
 
 
+def pins(chance: random.Random, folder: Path) -> None:
+    """Host keys pinned under any name: none of them is ever another host's, and none hides another's."""
+    keys = HostKeys(folder / "known_hosts")
+    keys.path.unlink(missing_ok=True)
+    keys.pin("mini.local", 22, KEYS[0])
+    name = chance.choice([text(chance), "studio.local", "mini", "192.0.2.7", "*"])
+    for _ in range(chance.randrange(4)):
+        at = chance.randrange(len(name) + 1)
+        name = name[:at] + chance.choice("*?!,#@|/[]-: \t\n\x85\u2028\x1c\\0") + name[at:]
+    port = chance.choice([22, 2222])
+    _refused(lambda: keys.pin(name, port, KEYS[1]), ValueError)
+    for host, address in (("studio.local", "192.0.2.7"), ("mini.local", ""), ("", "::1"), ("*", "10.0.0.1")):
+        for asked in (22, 2222):
+            found = keys.load().match(host, address, None if asked == 22 else asked)[0]
+            assert KEYS[1] not in found or name in (host, address), (name, port, host, asked)
+            assert host != "mini.local" or KEYS[0] in found or name == host, (name, port)
+
+
 def terminal(chance: random.Random) -> None:
     """Whatever is written, the driver lets nothing through but a picture."""
     out = harmless(f"\x1b[1;1H\x1b[31m{text(chance)}{text(chance)}\x1b[0m")
@@ -252,6 +273,7 @@ def run(count: int) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         ways: list[Callable[[random.Random], None]] = [
             worker, agent, peers, settings, terminal, lambda chance: recording(chance, Path(folder)),
+            lambda chance: pins(chance, Path(folder)),
         ]  # fmt: skip
         for number in range(count):
             try:

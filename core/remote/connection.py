@@ -14,7 +14,7 @@ import msgspec
 
 from core.events import Check
 from core.remote.files import SftpFiles
-from core.remote.hostkeys import HostKeyChanged, HostKeys, HostKeyUnknown
+from core.remote.hostkeys import HostKeyChanged, HostKeys, HostKeyUnknown, is_host_name
 from core.remote.machine import Exit, Machine, content_name, split_lines
 from core.text import clean_line
 
@@ -75,8 +75,8 @@ async def connect(target: Target, keys: HostKeys) -> SshMachine:
     Raises HostKeyUnknown when the user must be asked, HostKeyChanged when the key is not the one on
     record, Unreachable for everything else.
     """
-    if target.host.startswith("-"):
-        raise Unreachable(f"{target.host!r} is not a host name")
+    if not is_host_name(target.host):  # before a `Match exec` of the user's gives it to a shell
+        raise Unreachable(clean_line(f"{target.host!r} is not a host name"))
     client = _Client()
     known = keys.load()
     options: dict[str, object] = {
@@ -161,6 +161,8 @@ def _host_key_trouble(
     host, address, port, key = client.offered
     old = keys.recorded(host, address, port)
     if not old:
+        if not is_host_name(host):  # ssh_config can have given it another one
+            return Unreachable(clean_line(f"{host!r} is not a host name"), "host key")
         return HostKeyUnknown(host, port, key)
     fingerprints = ", ".join(dict.fromkeys(one for some in old.values() for one in some))
     return HostKeyChanged(

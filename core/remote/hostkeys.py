@@ -5,9 +5,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from pathlib import Path
 
 import asyncssh
+
+_HOST_NAME = re.compile(r"[\w.:%+][\w.:%+@-]*")
+
+
+def is_host_name(host: str) -> bool:
+    """Whether a name is one host's and no more. The network says names too, and in known_hosts `*`, a list
+    or a network would be many; a blank, a quote or a leading dash is something else in a shell."""
+    return _HOST_NAME.fullmatch(host) is not None
 
 
 class HostKeyUnknown(Exception):
@@ -48,7 +57,9 @@ class HostKeys:
         return found
 
     def pin(self, host: str, port: int, key: asyncssh.SSHKey) -> None:
-        """Record that `key` belongs to the host."""
+        """Record that `key` belongs to the host. Raises ValueError where that is no host's name."""
+        if not is_host_name(host):
+            raise ValueError(f"{host!r} is not a host name")
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.touch(mode=0o600)
         line = b"%s %s\n" % (_name(host, port).encode(), key.export_public_key().strip())

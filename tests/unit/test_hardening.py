@@ -41,6 +41,32 @@ async def test_a_server_that_knows_only_sha1_is_refused(tmp_path: Path) -> None:
             await connect(Target(host="127.0.0.1", port=server.get_port(), ssh_config=False), keys)
 
 
+@pytest.mark.parametrize("host", ["mini.local,*", "*", "0.0.0.0/0", "@cert-authority *", "a|b", "#x", "$(x)"])
+async def test_a_key_is_never_asked_about_for_a_name_that_would_be_many_hosts(
+    tmp_path: Path, host: str
+) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    server = await asyncssh.create_server(asyncssh.SSHServer, "127.0.0.1", 0, server_host_keys=[key])
+    async with server:
+        announced = Target(host=host, addresses=("127.0.0.1",), port=server.get_port(), ssh_config=False)
+        with pytest.raises(Unreachable, match="is not a host name"):
+            await connect(announced, HostKeys(tmp_path / "known_hosts"))
+
+
+async def test_neither_is_it_where_ssh_config_makes_it_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    server = await asyncssh.create_server(asyncssh.SSHServer, "127.0.0.1", 0, server_host_keys=[key])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("Host *\n  HostName 127.0.0.1\n  HostKeyAlias *\n")
+    async with server:
+        with pytest.raises(Unreachable, match="'\\*' is not a host name") as raised:
+            await connect(Target(host="mini", port=server.get_port()), HostKeys(tmp_path / "known_hosts"))
+    assert raised.value.step == "host key"
+
+
 def test_a_full_disk_ends_the_recording_and_nothing_else(tmp_path: Path) -> None:
     bus = Bus()
     recorder = Recorder(bus, tmp_path / "session")

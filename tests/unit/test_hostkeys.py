@@ -89,3 +89,26 @@ def test_a_name_hashed_by_openssh_is_recognised(keys: HostKeys, tmp_path: Path) 
     known = key()
     (tmp_path / "users").write_text(line(name, known))
     assert keys.recorded(HOST, "", 22) == {tmp_path / "users": [known.get_fingerprint()]}
+
+
+HOSTILE = [
+    "*", "?", "studio*", "mini.local,*", "mini.local,studio.local", "0.0.0.0/0", "::/0", "192.0.2.0/24",
+    "!mini.local,*", "|1|x|y", "@cert-authority *", "#x", "a b", "a\n*", "a\n", "a\x85*", "a\u2028*", "",
+    f"[{HOST}]:2222", "[a-z]*", "-oProxyCommand=x", "$(x)", "`x`", "a;b", "a'b", 'a"b', "a\\b", "\udcff",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HOSTILE)
+def test_a_name_that_is_no_single_hosts_is_never_pinned(keys: HostKeys, host: str) -> None:
+    with pytest.raises(ValueError, match="is not a host name"):
+        keys.pin(host, 22, key())
+    assert not keys.path.exists()
+
+
+@pytest.mark.parametrize("host", ["mini", "Müllers-Mac.local", "::1", "fe80::1%en0", "gpu_2", "me@gpu+big"])
+def test_the_names_that_hosts_have_are_pinned_and_known_again(keys: HostKeys, host: str) -> None:
+    pinned = key()
+    for port in (22, 2222):
+        keys.pin(host, port, pinned)
+        assert keys.recorded(host, "", port) == {keys.path: [pinned.get_fingerprint()]}
+    assert keys.recorded(HOST, ADDRESS, 22) == {}
