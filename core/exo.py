@@ -15,7 +15,7 @@ import msgspec
 from core.bus import Bus
 from core.events import ExoSeen
 from core.member import Member
-from core.text import clean_line
+from core.text import MALFORMED, clean_line
 
 PORT = 52415
 """Of exo's API, unless it was told otherwise."""
@@ -66,5 +66,5 @@ def _node(head: bytes, body: bytes) -> str:
         return ""
     try:
         return clean_line(msgspec.json.decode(body, type=str), 64)
-    except msgspec.DecodeError:
+    except MALFORMED:
         return ""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from core.files import write_private
 from core.plan.check import check_cover
 from core.plan.plan import Plan, PlanError
-from core.text import clean_line
+from core.text import MALFORMED, clean_line
 
 FORMAT = "exo-tui-plan/1"
 LONGEST = 40
@@ -42,7 +42,7 @@ class Shelf:
         for path in sorted(self._folder.glob("*.json")):
             try:
                 kept.append(_read(path))
-            except (OSError, msgspec.DecodeError, PlanError) as error:
+            except (OSError, *MALFORMED, PlanError) as error:
                 wrong.append(clean_line(f"{path.name}: {error}"))
         return sorted(kept, key=lambda one: one.name.lower()), wrong
 

@@ -18,6 +18,8 @@ _SEQUENCES = re.compile(
 )
 _PLAIN = re.compile(r"[\n\t -~]*")
 _COMBINING_RUN = 4
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises of JSON that is none, holds no UTF-8, or is nested deeper than anybody means."""
 
 
 def clean(text: str, limit: int = 4096) -> str:

@@ -117,6 +117,8 @@ def line(chance: random.Random, kind: str) -> bytes:
         else:
             said[name] = value(chance)
     data = bytearray(json.dumps(said, ensure_ascii=chance.random() < 0.5).encode(errors="surrogatepass"))
+    if chance.random() < 0.02:
+        data[1:1] = b'"more":' + b"[" * 5000 + b"]" * chance.choice([0, 5000]) + b","
     for _ in range(chance.choice([0, 0, 0, 1, 3])):
         at = chance.randrange(len(data) + 1)
         match chance.randrange(3):

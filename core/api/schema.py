@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from core.api.errors import ApiError
 from core.request import Prompt, Sampling
+from core.text import MALFORMED
 
 GREEDY = 1e-4
 """A temperature below this is taken for 0: its inverse is out of all proportion to float32."""
@@ -96,7 +97,7 @@ class Message(msgspec.Struct, frozen=True):
 def _told(call: Call) -> Document:
     try:
         arguments: object = msgspec.json.decode(call.function.arguments or "{}")
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise ApiError(400, f"arguments of a tool call are not JSON: {error}", "messages") from None
     function = {"name": call.function.name, "arguments": arguments}
     return {"id": call.id, "type": "function", "function": function}
@@ -242,5 +243,5 @@ def decode(body: bytes, kind: type[A]) -> A:
         reason, _, path = str(error).partition(" - at ")
         param = path.rpartition("$")[2].strip("`.") or None
         raise ApiError(400, f"{reason} (in {param})" if param else reason, param) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         raise ApiError(400, f"the body is not JSON: {error}") from None

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from core.conversations.manner import Manner
 from core.events import Exchange
-from core.text import clean, clean_line
+from core.text import MALFORMED, clean, clean_line
 
 FORMAT = "exo-tui-conversation"
 VERSION = 1
@@ -168,7 +168,7 @@ def _decoded(path: Path) -> Stored:
             raise StoreError(f"{path.name} was written by a newer exo-tui")
         if stamp.format == FORMAT:
             return replace(msgspec.json.decode(data, type=Stored), id=path.stem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         pass
     aside = path.with_suffix(".damaged")
     path.rename(aside)

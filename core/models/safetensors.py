@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from core.models.error import ModelError
-from core.text import clean_line
+from core.text import MALFORMED, clean_line
 
 INDEX = "model.safetensors.index.json"
 _LONGEST_HEADER = 100_000_000
@@ -55,7 +55,7 @@ def header(file: Path) -> dict[str, Tensor]:
         entries = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         entries.pop("__metadata__", None)
         tensors = {name: msgspec.json.decode(entry, type=Tensor) for name, entry in entries.items()}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         raise ModelError(f"{file} has an unreadable header: {clean_line(str(error))}") from error
     if any(not 0 <= first <= last for first, last in (t.data_offsets for t in tensors.values())):
         raise ModelError(f"{file} has an unreadable header: a tensor ends before it starts")
@@ -86,7 +86,7 @@ def files(directory: Path) -> list[Path]:
         names = set(msgspec.json.decode(index.read_bytes(), type=_Index).weight_map.values())
     except OSError as error:
         raise ModelError(f"{index} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         raise ModelError(f"{index} is unreadable: {clean_line(str(error))}") from error
     if not names:
         raise ModelError(f"{index} names no file")

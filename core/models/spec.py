@@ -13,7 +13,7 @@ from core.models import names, safetensors
 from core.models.config import Config
 from core.models.error import ModelError
 from core.models.safetensors import Tensor
-from core.text import clean_line
+from core.text import MALFORMED, clean_line
 from core.worker.divide import refusal
 
 __all__ = ["ModelError", "ModelSpec", "load", "read"]
@@ -149,7 +149,7 @@ def load(file: Path) -> ModelSpec:
         spec = msgspec.json.decode(file.read_bytes(), type=ModelSpec)
     except OSError as error:
         raise ModelError(f"{file} cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise ModelError(f"{file} is not a model's spec: {clean_line(str(error))}") from None
     columns = [spec.layer_bytes, spec.kv_bytes, spec.windows, spec.expert_bytes or spec.layer_bytes]
     if spec.layers < 1 or any(len(column) != spec.layers for column in columns):

@@ -21,7 +21,7 @@ import msgspec
 from core.plan.chips import MEDIA
 from core.plan.plan import Host, Wire
 from core.plan.problem import InputError
-from core.text import clean_line
+from core.text import MALFORMED, clean_line
 
 _Size = Annotated[int, msgspec.Meta(ge=0, le=2**60)]
 
@@ -51,7 +51,7 @@ def decode(document: bytes) -> tuple[list[Host], list[Wire]]:
     """The hosts that are ready and the wires between them. Raises InputError, in one line."""
     try:
         file = msgspec.json.decode(document, type=_File)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise InputError(clean_line(str(error))) from None
     if not file.devices:
         raise InputError("there is no device in it")

@@ -16,7 +16,7 @@ import msgspec
 from core.plan.plan import PlanError
 from core.plan.problem import InputError, Problem, check
 from core.plan.solve import NoPlan, Solution, solve
-from core.text import clean_line
+from core.text import MALFORMED, clean_line
 
 SCHEMA = "exo-plan/1"
 
@@ -44,7 +44,7 @@ def decode(document: bytes) -> list[Problem]:
     """The problems of a document. Raises InputError, in one line, for anything that is none."""
     try:
         parsed = msgspec.json.decode(document, type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise InputError(f"not an {SCHEMA} document: {clean_line(str(error))}") from None
     if parsed.schema != SCHEMA:
         raise InputError(f"the schema {clean_line(parsed.schema)!r} is unknown; {SCHEMA!r} is what is read")
@@ -57,7 +57,7 @@ def _problem(raw: msgspec.Raw, number: int) -> Problem:
         problem = msgspec.json.decode(raw, type=Problem)
         name = clean_line(problem.id) or name
         check(problem)
-    except (msgspec.DecodeError, UnicodeDecodeError, PlanError) as error:
+    except (*MALFORMED, PlanError) as error:
         raise InputError(f"{name}: {clean_line(str(error))}") from None
     return problem
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 
-from core.text import clean_line
+from core.text import MALFORMED, clean_line
 
 LARGEST = 2**60
 """No honest figure is above an exbibyte; larger ones would not fit where they are recorded."""
@@ -48,7 +48,7 @@ def document(text: str) -> object:
     """What a JSON text holds. Raises ValueError, in one line."""
     try:
         return msgspec.json.decode(text.encode("utf-8", "replace"))
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+    except MALFORMED as error:
         raise ValueError(clean_line(f"not JSON: {error}")) from None
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from core.text import clean_line
+from core.text import MALFORMED, clean_line
 
 LIMIT = 256 * 1024
 """Longest line read, in bytes."""
@@ -116,5 +116,5 @@ def read(line: bytes) -> Message:
         raise ValueError(f"the agent sent a line of {len(line)} bytes; {LIMIT} is the most read")
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise ValueError(f"the agent sent something unknown: {clean_line(str(error))}") from None

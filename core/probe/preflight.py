@@ -16,7 +16,7 @@ from msgspec import Meta
 from core.events import Check, DeviceChecked
 from core.remote import provision
 from core.remote.machine import Exit, Machine
-from core.text import clean_line, size
+from core.text import MALFORMED, clean_line, size
 
 LIMIT_S = 20.0
 """Seconds for the look: the first start of an interpreter from a cold disk takes a few."""
@@ -101,7 +101,7 @@ def read(said: list[bytes]) -> tuple[Seen | None, str]:
         if text.startswith(MARK):
             try:
                 seen = msgspec.json.decode(text.removeprefix(MARK), type=Seen)
-            except msgspec.DecodeError:
+            except MALFORMED:
                 continue
         else:
             noise = noise or clean_line(text)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core.events import DoneReason, Likely, Phase, ToolCall
-from core.text import clean_line, scrub
+from core.text import MALFORMED, clean_line, scrub
 
 
 class Said(msgspec.Struct, frozen=True, tag_field="ev", tag=str.lower):
@@ -165,7 +165,7 @@ def decode(line: bytes) -> Line:
     """A worker's line, its strings sanitised. Raises ValueError, in a line for a person, when it is none."""
     try:
         said = _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise ValueError(f"not a worker's line ({clean_line(str(error))})") from None
     cleaned = scrub(said, 2**16)
     if isinstance(said, Tokens):

@@ -146,9 +146,7 @@ class Rank:
         if self._process is None:
             return ""
         self._process.end()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace):
-                await asyncio.shield(self._tasks[-1])
+        await asyncio.wait(self._tasks[-1:], timeout=grace)  # also where that one died of an error
         if self.exit is None:
             self._process.kill()
         for task in self._tasks:

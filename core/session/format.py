@@ -12,7 +12,7 @@ import zstandard
 
 from core.events import AnyEvent
 from core.state import ClusterState
-from core.text import clean_line, scrub
+from core.text import MALFORMED, clean_line, scrub
 
 FORMAT = "exo-tui-session"
 VERSION = 1
@@ -61,7 +61,7 @@ def read(path: Path) -> Recording:
         raise RecordingError(f"{path} ends before its first line is complete")
     try:
         stamp = msgspec.json.decode(lines[0], type=_Stamp)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         raise RecordingError(f"{path} is not an exo-tui recording") from None
     if stamp.format != FORMAT or stamp.version != VERSION:
         raise RecordingError(
@@ -71,7 +71,7 @@ def read(path: Path) -> Recording:
     try:
         header = _fit(msgspec.json.decode(lines[0], type=Header), lines[0])
         events = tuple(_fit(_events.decode(line), line) for line in lines[1:])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise RecordingError(f"{path} is damaged: {clean_line(str(error))}") from None
     return Recording(header, events, truncated=bool(rest) or not whole)
 

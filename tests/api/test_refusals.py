@@ -23,6 +23,11 @@ BAD = {
     "nothing": (b"", 400, None, "not JSON"),
     "a list": (b"[]", 400, None, "object"),
     "too deep": (b"[" * 10**6, 400, None, "object"),
+    "too deep a tool call": (
+        {"messages": [{"role": "assistant", "tool_calls": [
+            {"id": "c", "function": {"name": "f", "arguments": "[" * 10**5}},
+        ]}]}, 400, "messages", "not JSON",
+    ),
     "no messages": ({}, 400, None, "messages"),
     "an empty conversation": ({"messages": []}, 400, "messages", "length >= 1"),
     "an unknown role": ({"messages": [{"role": "usher"}]}, 400, "messages[0].role", "usher"),

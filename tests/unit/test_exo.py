@@ -40,6 +40,7 @@ async def test_a_node_tells_its_id_and_nothing_else_is_taken_for_one() -> None:
     assert await answers(ok + b"<html>") == ""
     assert await answers(b'HTTP/1.1 404 Not Found\r\n\r\n"x"') == ""
     assert await answers(b"\xff\x00") == ""
+    assert await answers(ok + b'"\xff"') == ""
 
 
 def test_an_address_of_libp2p_is_read() -> None:

@@ -186,6 +186,7 @@ def test_every_message_of_the_agent_is_read() -> None:
         b'{"ev":"probed","id":"a","rtts_us":[-1],"sent":1,"lost":0}',
         b'{"ev":"\\u001b]0;owned\\u0007"}',
         b"[" * 100_000,
+        b'{"ev":"sample","more":' + b"[" * 100_000,
         b" " * (message.LIMIT + 1),
     ],
 )

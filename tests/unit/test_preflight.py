@@ -72,6 +72,10 @@ def test_whatever_a_device_prints_is_read_or_left(lines: list[bytes]) -> None:
         assert all(check.told == clean_line(check.told) for check in judge(seen, noise, WANTED, 0.0))
 
 
+def test_a_look_that_says_more_than_anybody_means_is_left() -> None:
+    assert read([MARK.encode() + b'{"more": ' + b"[" * 30_000, b"hi"]) == (None, "hi")
+
+
 @pytest.mark.parametrize("field", ["python", "mlx", "mlx_lm"])
 def test_escapes_in_a_version_do_not_come_through(field: str) -> None:
     hostile = {"python": "3.12", "mlx": "1", "mlx_lm": "1", "time": 0, "disk": 0, field: "\x1b[2J9"}

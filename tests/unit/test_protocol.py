@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from core import events as ev
+from core.options import Options
+from core.remote.machine import LocalMachine
 from core.run.protocol import Tokens, decode
+from core.run.rank import Rank
 
 
 def _said(**fields: object) -> Tokens:
@@ -35,8 +43,40 @@ def test_programs_get_the_text_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"{}", b'{"ev": "tokens"}', b'{"ev": "tokens", "id": "r", "ids": [1], "calls": [{}]}']
+    "line",
+    [
+        b"",
+        b"{}",
+        b'{"ev": "tokens"}',
+        b'{"ev": "tokens", "id": "r", "ids": [1], "calls": [{}]}',
+        b'{"ev": "tokens", "more": ' + b"[" * 30_000,
+        b'{"ev": "tokens", "id": "\xff"}',
+    ],
 )
 def test_what_is_no_line_of_a_worker_is_said_in_one_line(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"^not a worker's line [^\n]+$"):
         decode(line)
+
+
+async def test_a_rank_can_be_stopped_also_where_nobody_listens_to_it_any_more(tmp_path: Path) -> None:
+    """Whatever it was that the listener died of: here of a line that somebody could not take."""
+    (tmp_path / "worker").mkdir()
+    (tmp_path / "worker/guard.py").write_text(
+        'import sys; print(\'{"ev": "phase", "phase": "load"}\', flush=True); sys.stdin.read()'
+    )
+
+    class Shipped(LocalMachine):
+        async def ship(self, files: object, package: str) -> str:
+            return str(tmp_path)
+
+    heard = asyncio.Event()
+
+    def take(_: ev.AnyEvent) -> None:
+        heard.set()
+        raise RuntimeError("a mistake of ours")
+
+    rank = Rank("run", 0, "here", Shipped(sys.executable, tmp_path), take)
+    await rank.start({}, Options())
+    async with asyncio.timeout(30):
+        await heard.wait()
+        assert await rank.stop(5.0) == ""

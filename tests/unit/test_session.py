@@ -109,6 +109,10 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     newer = msgspec.json.encode({"format": "exo-tui-session", "version": 99}) + b"\n"
     (tmp_path / "newer").write_bytes(zstandard.compress(newer))
+    deep = newer.replace(b"99}", b'1, "more": ' + b"[" * 30_000)
+    (tmp_path / "deep").write_bytes(zstandard.compress(deep))
+    with pytest.raises(RecordingError, match="not an exo-tui recording"):
+        read(tmp_path / "deep")
     with pytest.raises(RecordingError, match="not an exo-tui recording"):
         read(tmp_path / "text")
     with pytest.raises(RecordingError, match="not an exo-tui recording"):
