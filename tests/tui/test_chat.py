@@ -203,3 +203,12 @@ async def test_no_number_of_a_conversation_is_cut(console: Open, size: tuple[int
             assert number in told
             assert all(part in desk.text for part in number.split())
         assert "131000/4096" in desk.text
+
+
+async def test_the_choice_is_marked_while_keys_go_to_it(console: Open) -> None:
+    async with console(TWO) as desk:
+        log = desk.app.screen.query_one(ChatLog)
+        await desk.press("2")
+        assert log.chosen is not None and log.chosen.chosen
+        await desk.press("i")
+        assert not log.chosen.chosen

@@ -95,12 +95,12 @@ class ChatLog(VerticalScroll):
             exchange.chosen = exchange is chosen
 
     def on_focus(self) -> None:
-        """Show the choice."""
-        self._mark()
+        """Show the choice, as soon as `has_focus` is so: Textual sets it after this."""
+        self.call_later(self._mark)
 
     def on_blur(self) -> None:
         """Keys go elsewhere."""
-        self._mark()
+        self.call_later(self._mark)
 
     def on_click(self, event: Click) -> None:
         """Choose by mouse."""
