@@ -117,7 +117,7 @@ class Table:
             return
         if self.hold is not None and self.hold.what != "cut":
             order: list[str] = seats(self.board)
-            if self.hold.what == "card":
+            if self.hold.what == "card" or self.hold.target == OUT:  # a mouse brings layers there, too
                 order.insert(len(self.board.used), OUT)
             at = order.index(self.hold.device if self.hold.target is None else self.hold.target)
             self.carry(order[min(len(order) - 1, max(0, at + rows))])

@@ -453,3 +453,24 @@ async def test_every_theme_keeps_the_words(at_board: Sit, theme: str) -> None:
         player.desk.app.theme = theme
         await player.desk.settle()
         assert player.text == before
+
+
+async def test_layers_dragged_out_of_the_plan_can_be_moved_on_by_keys(at_board: Sit) -> None:
+    async with at_board(boards.eight()) as player:
+        board = player.screen.query_one(BoardTable)
+        out = next(y for y, row in enumerate(player.text.splitlines()) if "Out of the plan" in row)
+        start = player.at("studio-1", 30)
+        await player.drag(start, (start[0], out - board.region.y), release=False)
+        assert player.screen.table.hold is not None and player.screen.table.hold.target == ""
+        await player.press("up")
+        assert player.screen.table.hold.target == "studio-6"
+
+
+async def test_the_chosen_device_is_on_the_screen_however_many_there_are(at_board: Sit) -> None:
+    memory = {f"studio-{i:02}": 96.0 for i in range(1, 17)}
+    split = dict.fromkeys(memory, 6) | {"studio-01": 4}
+    async with at_board(list(boards.cluster(boards.LARGE, memory, split)), NARROW) as player:
+        player.screen.table.choose("studio-15")
+        await player.press("down")
+        assert player.screen.table.chosen == "studio-16"
+        assert "16 studio-16" in player.text, player.text

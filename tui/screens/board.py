@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Region
 from textual.screen import Screen
@@ -47,7 +47,7 @@ class BoardScreen(Screen[None]):
     BoardScreen { layers: default above; }
     BoardScreen #board-head { height: 3; }
     BoardScreen #board-foot { height: 2; }
-    BoardScreen #board-scroll { height: 1fr; }
+    BoardScreen #board-scroll { height: 1fr; overflow-y: auto; }
     BoardScreen #board-empty { padding: 1 2; color: $muted; height: auto; }
     BoardScreen #board-chip {
         layer: above; display: none; width: auto; height: 1; padding: 0 1;
@@ -66,7 +66,7 @@ class BoardScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Figures, the board, a line about what is in hand, the keys."""
         yield Rows(id="board-head")
-        with VerticalScroll(id="board-scroll", can_focus=False):
+        with Vertical(id="board-scroll"):
             yield BoardTable()
             yield Static("", id="board-empty", markup=False)
         yield Rows(id="board-foot")
@@ -137,8 +137,8 @@ class BoardScreen(Screen[None]):
     def _follow_choice(self) -> None:
         """Scroll to the chosen device."""
         board = self.query_one(BoardTable)
-        y = board.line_of(self.table.chosen)
-        board.scroll_to_region(Region(0, max(0, y - 1), 1, 5), animate=False)
+        region = Region(0, max(0, board.line_of(self.table.chosen) - 1), 1, 5)
+        self.query_one("#board-scroll").scroll_to_region(region, animate=False)
 
     # What is possible
 
