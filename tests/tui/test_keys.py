@@ -15,6 +15,7 @@ from tests.tui import scenes
 from tests.tui.clusters import ASKED
 from tests.tui.conftest import NARROW, WIDE, Open
 from tui.widgets.chatlog import ChatLog
+from tui.widgets.cluster import ClusterPane
 from tui.widgets.composer import Composer
 
 T = scenes.T0 + 200
@@ -256,3 +257,13 @@ async def test_a_device_without_mlx_is_given_it_after_a_yes(console: Open) -> No
         assert "installing mlx: Collecting mlx" in desk.text
         await desk.press("P")
         assert "Cannot install mlx: that is under way" in desk.text
+
+
+async def test_the_chosen_device_stays_in_sight(console: Open) -> None:
+    async with console([*scenes.planned(), *scenes.many(40)], NARROW) as desk:
+        pane = desk.app.screen.query_one(ClusterPane)
+        for step, times in ((1, 25), (-1, 20)):
+            for _ in range(times):
+                pane.action_choose(step)
+            await desk.settle()
+            assert "›" in desk.text, desk.text

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
+from textual.geometry import Region
 from textual.message import Message
 
 from core.state import ClusterState
@@ -87,6 +88,19 @@ class ClusterPane(VerticalScroll, Filtered):
         self._chosen = key
         self.query_one(Devices).chosen = self.query_one(Requests).chosen = key
 
+    def _redraw(self) -> None:
+        self.query_one(Devices).redraw()
+        self.query_one(Requests).redraw()
+
+    def _follow(self) -> None:
+        """Show the choice, and scroll to it."""
+        self._redraw()
+        for rows in (self.query_one(Devices), self.query_one(Requests)):
+            if self._chosen in rows.keys:
+                y = rows.virtual_region.y + rows.keys.index(self._chosen)
+                region = Region(0, y, 1, rows.keys.count(self._chosen))
+                self.scroll_to_region(region, spacing=rows.dock_gutter, animate=False)
+
     def narrow(self, needle: str) -> None:
         """Only devices, peers and links that match."""
         self.query_one(Devices).needle = self.query_one(Links).needle = needle
@@ -98,8 +112,7 @@ class ClusterPane(VerticalScroll, Filtered):
         if message.key == self._chosen:
             self.action_enter()
         self._choose(message.key)
-        self.query_one(Devices).redraw()
-        self.query_one(Requests).redraw()
+        self._redraw()
 
     def action_choose(self, step: int) -> None:
         """Move the choice; past either end the pane scrolls instead."""
@@ -107,8 +120,7 @@ class ClusterPane(VerticalScroll, Filtered):
         at = known.index(self._chosen) + step if self._chosen in known else 0
         if 0 <= at < len(known):
             self._choose(known[at])
-            self.query_one(Devices).redraw()
-            self.query_one(Requests).redraw()
+            self._follow()
         elif step > 0:
             self.scroll_down(animate=False)
         else:
@@ -119,8 +131,7 @@ class ClusterPane(VerticalScroll, Filtered):
         known = self._choices()
         if known:
             self._choose(known[-1 if last else 0])
-            self.query_one(Devices).redraw()
-            self.query_one(Requests).redraw()
+            self._redraw()
         if last:
             self.scroll_end(animate=False)
         else:
