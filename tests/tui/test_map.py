@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from core import events as ev
-from core.state import ClusterState
+from core.state import ClusterState, Device
 from tests.tui import scenes
 from tests.tui.clusters import cluster
 from tests.tui.conftest import NARROW, Open
 from tui.netmap import edge, shown
+from tui.screens.map import named
 from tui.widgets.mapview import star, triangle
 
 T = scenes.T0 + 200
@@ -170,3 +171,35 @@ async def test_a_measurement_that_would_disturb_says_so(console: Open) -> None:
         await desk.press("5", "w")
         await desk.sees("Cannot measure the bandwidth: an")
         assert desk.intents.calls == []
+
+
+async def test_a_click_chooses_what_is_under_it(console: Open) -> None:
+    def seen(name: str) -> ev.AnyEvent:
+        return ev.DeviceSeen(t=T, device=name, name=name, address="", status="ready")
+
+    names = [f"Mac {i:02}" for i in range(40)]
+    async with console([ev.Tick(t=T), *map(seen, names)], NARROW) as desk:
+        await desk.press("5", "G")
+        row = next(y for y, text in enumerate(desk.text.splitlines()) if "Mac 30" in text)
+        await desk.pilot.click(offset=(40, row))
+        await desk.press("enter")
+        assert "Mac 30" in desk.text.splitlines()[0], desk.text
+
+
+@pytest.mark.parametrize(("x", "device"), [(0, "a"), (6, "a"), (12, "b"), (30, "c")])
+def test_of_names_in_a_row_the_nearest_is_meant(x: int, device: str) -> None:
+    names = {"a": "日本", "b": "mini", "c": "mini two"}
+    devices = [Device(id=key, name=name, address="", status="ready") for key, name in names.items()]
+    assert named(devices, "   日本    mini ─── mini two", x) == device
+
+
+async def test_escape_shows_all_rows_again_then_leaves(console: Open) -> None:
+    async with console(scenes.everything(), NARROW) as desk:
+        await desk.press("5", "slash", *"nobody", "enter")
+        assert "nothing matches; esc clears the filter" in desk.text
+        await desk.press("escape")
+        assert "3 of 3 devices" in desk.text
+        await desk.press("escape", "4", "slash", *"nobody", "enter")
+        assert "nothing matches the filter; esc clears it" in desk.text
+        await desk.press("escape")
+        assert "memory is 92 %" in desk.text

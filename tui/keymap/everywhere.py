@@ -78,6 +78,7 @@ FILTER = (
         tooltip="Only rows with these words; !word leaves out",
         id="filter",
     ),
+    Binding("escape", "unfilter", "All rows", tooltip="Show all rows again", id="filter.all"),
 )
 
 FILTER_BAR = (

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
@@ -11,7 +14,7 @@ from textual.content import Content
 from textual.events import Click
 from textual.screen import Screen
 
-from core.state import ClusterState
+from core.state import ClusterState, Device
 from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
@@ -151,17 +154,27 @@ class MapPane(VerticalScroll, Filtered):
 
     def on_click(self, event: Click) -> None:
         """A click on a name chooses that device, a second one opens it."""
-        row = event.y + int(self.scroll_offset.y)
-        rows = self.query_one("#map", Rows).text.splitlines()
-        if not 0 <= row < len(rows):
+        rows = self.query_one("#map", Rows)
+        lines, at = rows.text.splitlines(), event.screen_offset - rows.region.offset
+        if not 0 <= at.y < len(lines):
             return
-        names = [d for d in shown(self._desk.state, self._needle, self._sort) if d.name in rows[row].split()]
-        if names:
-            again = names[-1].id == self._chosen and event.chain > 1
-            self._chosen = names[-1].id
+        device = named(shown(self._desk.state, self._needle, self._sort), lines[at.y], at.x)
+        if device is not None:
+            again = device == self._chosen and event.chain > 1
+            self._chosen = device
             self._again()
             if again:
                 self.action_open()
+
+
+def named(devices: Sequence[Device], row: str, x: int) -> str | None:
+    """Id of the device whose name stands nearest to cell `x` of a row; of names in one place the longest."""
+    found: list[tuple[int, int, str]] = []
+    for device in devices:
+        for at in re.finditer(rf"(?<!\S){re.escape(device.name)}(?!\S)", row):
+            start, end = cell_len(row[: at.start()]), cell_len(row[: at.end()])
+            found.append((max(start - x, x - end + 1, 0), start - end, device.id))
+    return min(found)[2] if found else None
 
 
 def _heading(state: ClusterState, known: list[str], sort: str) -> list[Cell]:

@@ -86,6 +86,14 @@ class Filtered(Widget):
         """Write a filter."""
         self.query_one(FilterBar).open()
 
+    def action_unfilter(self) -> None:
+        """Show everything again, from the rows."""
+        self.query_one(FilterBar).action_clear()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is a filter to take away."""
+        return bool(self.query("FilterBar.-on")) if action == "unfilter" else True
+
     def on_filter_bar_narrowed(self, message: FilterBar.Narrowed) -> None:
         """The filter is another one."""
         message.stop()
@@ -94,6 +102,7 @@ class Filtered(Widget):
     def on_filter_bar_left(self, message: FilterBar.Left) -> None:
         """Back to what was filtered."""
         message.stop()
+        self.refresh_bindings()
         inside = (widget for widget in self.query("*").results() if not isinstance(widget, FilterBar))
         target = next((widget for widget in (self, *inside) if widget.focusable), None)
         if target is not None:
