@@ -31,9 +31,6 @@ from tui.cli import DONE, FAILED, INTERRUPTED, Failure, UsageError
 from tui.headless import planned, print_json
 from tui.planning import measured
 
-CONTEXT = 4096
-"""Room the caches get at least, as anywhere else."""
-
 
 def _suite(args: Namespace) -> Suite:
     try:
@@ -64,7 +61,7 @@ async def bench(args: Namespace) -> int:
         )
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     prepare.adds_up(wish, spec)
-    wish = msgspec.structs.replace(wish, context=max(CONTEXT, suite.longest))
+    wish = msgspec.structs.replace(wish, context=max(args.context, suite.longest))
     file = _file(args, suite)
     bus = Bus()
     recording = prepare.recorder(bus, file)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+_ABOVE = argparse.SUPPRESS
+"""Default of an option that may also stand before the command: what was said there holds."""
 
 
 class UsageError(Exception):
@@ -21,10 +23,15 @@ class Failure(Exception):
     """It did not work; exit code 1."""
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """What was typed. Raises UsageError."""
+    return _parser().parse_args(argv)
+
+
 def run(argv: Sequence[str]) -> int:
     """Carry out a command line; returns its exit code. Complaints are one line on stderr."""
     try:
-        args = _parser().parse_args(argv)
+        args = parse(argv)
         command: Callable[[argparse.Namespace], Coroutine[Any, Any, int] | int] = _load(args.command)
         result = command(args)
         return result if isinstance(result, int) else asyncio.run(result)
@@ -122,12 +129,12 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = add("demo", "tui.open:demo", "the console on a rehearsed cluster on this machine")
     demo.add_argument("--devices", type=_count(1, 16), default=3, metavar="N")
-    demo.add_argument("--model", default="demo", help="a model directory instead of the demo model")
+    demo.add_argument("--model", default=_ABOVE, help="a model directory instead of the demo model")
     demo.add_argument(
         "--chaos", action="store_true", help="break a device every now and then, and watch it recover"
     )
-    demo.add_argument("--record", type=Path, metavar="FILE", help="record the session")
-    _run_options(demo)
+    demo.add_argument("--record", type=Path, metavar="FILE", default=_ABOVE, help="record the session")
+    _run_options(demo, _ABOVE)
 
     devices = add("devices", "tui.headless:devices", "browse the network, list peers and devices")
     devices.add_argument(
@@ -156,13 +163,13 @@ def _parser() -> argparse.ArgumentParser:
         "--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N"
     )
     _plan_options(generate)
-    _run_options(generate)
+    _run_options(generate, _ABOVE)
     generate.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     generate.add_argument("--max-tokens", type=_count(1, 10**6), default=256, metavar="N")
     generate.add_argument("--temp", type=_number(0, 100), default=0.0, metavar="T")
     generate.add_argument("--top-p", type=float, default=1.0, metavar="P")
     generate.add_argument("--seed", type=_count(0, 2**31), metavar="S")
-    generate.add_argument("--record", type=Path, metavar="FILE", help="record the session")
+    generate.add_argument("--record", type=Path, metavar="FILE", default=_ABOVE, help="record the session")
     generate.add_argument("--json", action="store_true")
 
     serve = add("serve", "tui.serve:serve", "launch, and serve the OpenAI-compatible API until interrupted")
@@ -174,9 +181,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
     _plan_options(serve)
-    _run_options(serve)
+    _run_options(serve, _ABOVE)
     serve.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
-    serve.add_argument("--record", type=Path, metavar="FILE", help="record the session")
+    serve.add_argument("--record", type=Path, metavar="FILE", default=_ABOVE, help="record the session")
 
     bench = add("bench", "tui.bench:bench", "run a suite, record it, print the table")
     bench.add_argument(
@@ -185,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("model", metavar="MODEL")
     bench.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
     _plan_options(bench)
-    _run_options(bench)
+    _run_options(bench, _ABOVE)
     bench.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     bench.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
     bench.add_argument("--json", action="store_true")
@@ -194,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("model", metavar="MODEL")
     tune.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
     _plan_options(tune)
-    _run_options(tune)
+    _run_options(tune, _ABOVE)
     tune.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     tune.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
     tune.add_argument("--json", action="store_true")
@@ -239,12 +246,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run_options(parser: argparse.ArgumentParser) -> None:
+def _run_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     macs = parser.add_argument_group("ranks on Macs", "recorded with the run; also [run] in config.toml")
-    macs.add_argument("--fast-synch", choices=("on", "off"), help="set MLX_METAL_FAST_SYNCH")
+    macs.add_argument("--fast-synch", choices=("on", "off"), default=default, help="set MLX_METAL_FAST_SYNCH")
     flag = argparse.BooleanOptionalAction
-    macs.add_argument("--awake", action=flag, help="keep them awake with caffeinate -is")
-    macs.add_argument("--wired", action=flag, help="keep weights in memory as Metal recommends (default)")
+    macs.add_argument("--awake", action=flag, default=default, help="keep them awake with caffeinate -is")
+    macs.add_argument(
+        "--wired", action=flag, default=default, help="keep weights in memory as Metal recommends (default)"
+    )
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:

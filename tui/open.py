@@ -25,15 +25,15 @@ def _needs_terminal() -> None:
 
 def console(args: Namespace) -> int:
     """The console on the devices of this network."""
-    return _open(args, devices=0)
+    return _open(args, args.model, devices=0)
 
 
 def demo(args: Namespace) -> int:
     """The console on a rehearsal."""
-    return _open(args, devices=args.devices, chaos=args.chaos)
+    return _open(args, args.model or "demo", devices=args.devices, chaos=args.chaos)
 
 
-def _open(args: Namespace, devices: int, *, chaos: bool = False) -> int:
+def _open(args: Namespace, model: str | None, devices: int, *, chaos: bool = False) -> int:
     _needs_terminal()
     gc.disable()  # what is imported for the first picture, and after it, is not garbage
     from tui.app import ConsoleApp
@@ -46,7 +46,7 @@ def _open(args: Namespace, devices: int, *, chaos: bool = False) -> int:
         gc.freeze()
         gc.enable()
         config = prepare.settings(args)
-        spec = await prepare.model(args.model, config.cache) if args.model else None
+        spec = await prepare.model(model, config.cache) if model else None
         recording = prepare.recorder(bus, args.record)
         rehearsal = prepare.rehearsal(devices) if devices else None
         cluster = prepare.Cluster(

@@ -29,7 +29,7 @@ from tui.planning import measured
 async def tune(args: Namespace) -> int:
     """Search around the planner's plan, and say which split to take."""
     config = prepare.settings(args)
-    spec = await prepare.model(args.model, config.cache)
+    spec = await prepare.model(args.model, config.cache, args.kv_bits)
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     prepare.adds_up(wish, spec)
     bus = Bus()

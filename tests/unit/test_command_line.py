@@ -1,0 +1,19 @@
+"""What is typed before and after a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui.cli import parse
+
+
+def test_an_option_may_stand_before_the_command_or_after_it() -> None:
+    for typed in (
+        ["--record", "s.exo", "--model", "m", "--awake", "demo"],
+        ["demo", "--record", "s.exo", "--model", "m", "--awake"],
+    ):
+        args = parse(typed)
+        assert (args.record, args.model, args.awake, args.wired) == (Path("s.exo"), "m", True, None)
+    args = parse(["--record", "s.exo", "--fast-synch", "on", "run", "m", "--prompt", "?"])
+    assert (args.record, args.fast_synch, args.awake) == (Path("s.exo"), "on", None)
+    assert parse(["demo"]).record is None
