@@ -32,7 +32,7 @@ class Handovers:
     async def measure(self) -> None:
         """Publish what is measured, and say it, or why it cannot be."""
         plan = self._bus.state.plan
-        reason = why_not_launch(self._bus.state) or (laps.why_not(plan) if plan else None)
+        reason = why_not_launch(self._bus.state) or (laps.why_not(plan, self._options) if plan else None)
         if reason or plan is None:
             self._say("warning", reason or "")
         else:

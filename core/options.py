@@ -1,4 +1,4 @@
-"""How the ranks of a run are run on a Mac: what speeds one Mac up hangs another, so it is asked for."""
+"""How the ranks of a run are run: what speeds one Mac up hangs another, so it is asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[run]`: what a run is launched with, and recorded with. Linux takes no notice of it."""
+    """`[run]`: what a run is launched with, and recorded with. Linux takes notice of `tunnel` alone."""
 
     fast_synch: bool | None = None
     """MLX_METAL_FAST_SYNCH. Reported as five times faster over RDMA and also as what hangs GPUs (mlx issues
@@ -16,6 +16,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Metal's watchdog end long commands (mlx issue 3267)."""
     wired: bool = True
     """MLX is told to keep as much in memory as Metal recommends, so that weights are not paged out."""
+
+    tunnel: bool = False
+    """Ranks reach each other through the console's SSH connections: for networks that are not trusted."""
 
     @property
     def guard(self) -> list[str]:
@@ -27,5 +30,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def told(self) -> str:
         """What was asked for beside the defaults; nothing where nothing was."""
         words = {None: "", True: "fast synch", False: "no fast synch"}
-        asked = (words[self.fast_synch], "kept awake" * self.awake, "no wired limit" * (not self.wired))
+        asked = (
+            words[self.fast_synch],
+            "kept awake" * self.awake,
+            "no wired limit" * (not self.wired),
+            "through SSH" * self.tunnel,
+        )
         return ", ".join(filter(None, asked))

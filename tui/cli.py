@@ -247,13 +247,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    macs = parser.add_argument_group("ranks on Macs", "recorded with the run; also [run] in config.toml")
-    macs.add_argument("--fast-synch", choices=("on", "off"), default=default, help="set MLX_METAL_FAST_SYNCH")
-    flag = argparse.BooleanOptionalAction
-    macs.add_argument("--awake", action=flag, default=default, help="keep them awake with caffeinate -is")
-    macs.add_argument(
-        "--wired", action=flag, default=default, help="keep weights in memory as Metal recommends (default)"
-    )
+    ranks = parser.add_argument_group("how ranks run", "recorded with the run; also [run] in config.toml")
+    for name, about in (
+        ("--tunnel", "what they send each other goes through SSH"),
+        ("--awake", "keep Macs awake with caffeinate -is"),
+        ("--wired", "on Macs, keep weights in memory as Metal recommends (default)"),
+    ):
+        ranks.add_argument(name, action=argparse.BooleanOptionalAction, default=default, help=about)
+    fast = "on Macs, set MLX_METAL_FAST_SYNCH"
+    ranks.add_argument("--fast-synch", choices=("on", "off"), default=default, help=fast)
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:

@@ -91,6 +91,14 @@ class Device:
             def connection_lost(self, exc: Exception | None) -> None:
                 device._connections.discard(self._connection)
 
+            def connection_requested(
+                self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+            ) -> bool:
+                return dest_host == "127.0.0.1"  # as sshd does, which would forward anywhere
+
+            def server_requested(self, listen_host: str, listen_port: int) -> bool:
+                return listen_host == "127.0.0.1"
+
         self._server = await asyncssh.create_server(
             Server,
             "127.0.0.1",

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import shlex
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import asyncssh
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from core.events import Check
 from core.remote.files import SftpFiles
 from core.remote.hostkeys import HostKeyChanged, HostKeys, HostKeyUnknown, is_host_name
-from core.remote.machine import Exit, Machine, content_name, split_lines
+from core.remote.machine import LOOPBACK, Exit, Machine, Taken, content_name, split_lines
 from core.text import clean_line
 
 CONNECT_S = 5
@@ -238,6 +239,40 @@ async def _read(stream: asyncssh.SSHReader[bytes], size: int) -> bytes:
         return b""
 
 
+_Ends = tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]
+
+
+class SshStream:
+    """A connection at a machine's loopback."""
+
+    def __init__(self, reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def read(self, size: int) -> bytes:
+        return await _read(self._reader, size)
+
+    async def write(self, data: bytes) -> None:
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except asyncssh.Error as error:
+            raise OSError(clean_line(error.reason)) from None
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class SshPort:
+    """A port there that leads here."""
+
+    def __init__(self, listener: asyncssh.SSHListener) -> None:
+        self._listener = listener
+        self.number: int = listener.get_port()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
 class SshMachine:
     """A machine at the other end of an SSH connection."""
 
@@ -308,6 +343,30 @@ class SshMachine:
                 yield SftpFiles(sftp)
         except asyncssh.Error as error:
             raise OSError(clean_line(f"{self.address}: {error.reason}")) from None
+
+    async def call(self, port: int) -> SshStream:
+        opened = cast(
+            "Awaitable[_Ends]",
+            self._connection.open_connection(LOOPBACK, port, encoding=None),  # pyright: ignore[reportUnknownMemberType]
+        )
+        try:
+            return SshStream(*await opened)
+        except asyncssh.Error as error:
+            raise OSError(clean_line(f"{self.address}: {error.reason}")) from None
+
+    async def listen(self, taken: Taken) -> SshPort:
+        async def come(reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
+            await taken(SshStream(reader, writer))
+
+        def whoever(_host: str, _port: int) -> Callable[..., Awaitable[None]]:
+            return come
+
+        try:
+            listener = await self._connection.start_server(whoever, LOOPBACK, 0, encoding=None)
+        except asyncssh.Error as error:
+            told = f"{self.address}: its SSH server forwards no port (AllowTcpForwarding): {error.reason}"
+            raise OSError(clean_line(told)) from None
+        return SshPort(listener)
 
     async def gone(self) -> str:
         return await asyncio.shield(self._client.lost)

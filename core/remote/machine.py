@@ -17,6 +17,7 @@ import msgspec
 from core.events import Check
 from core.remote.files import Files
 
+LOOPBACK = "127.0.0.1"
 LONGEST_LINE = 2**16
 """Bytes of one line a device may send; what is longer is dropped whole."""
 
@@ -52,6 +53,37 @@ class Process(Protocol):
         ...
 
     async def wait(self) -> Exit: ...
+
+
+class Stream(Protocol):
+    """A connection."""
+
+    async def read(self, size: int) -> bytes:
+        """Up to so many bytes; none at its end, and when it was lost."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Return when more can be taken. Raises OSError."""
+        ...
+
+    def close(self) -> None:
+        """At both ends."""
+        ...
+
+
+class Port(Protocol):
+    """A port of a machine's loopback on which this console takes connections."""
+
+    @property
+    def number(self) -> int: ...
+
+    def close(self) -> None:
+        """Nobody else may call."""
+        ...
+
+
+Taken = Callable[[Stream], Awaitable[None]]
+"""What is done with a connection."""
 
 
 class Machine(Protocol):
@@ -105,6 +137,14 @@ class Machine(Protocol):
 
     def files(self) -> AbstractAsyncContextManager[Files]:
         """Its files, to write there. Raises OSError where that is not possible."""
+        ...
+
+    async def call(self, port: int) -> Stream:
+        """A connection to a port of its loopback. Raises OSError."""
+        ...
+
+    async def listen(self, taken: Taken) -> Port:
+        """Have whoever connects to a port of its loopback `taken`. Raises OSError."""
         ...
 
     async def gone(self) -> str:
@@ -171,6 +211,37 @@ class LocalProcess:
         return Exit(None, signal.Signals(-code).name) if code < 0 else Exit(code)
 
 
+class LocalStream:
+    """A connection on this computer."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def read(self, size: int) -> bytes:
+        try:
+            return await self._reader.read(size)
+        except OSError:
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class LocalPort:
+    """A port of this computer."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+        self.number: int = server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        self._server.close()
+
+
 class LocalMachine:
     """This computer."""
 
@@ -214,6 +285,15 @@ class LocalMachine:
 
     def files(self) -> AbstractAsyncContextManager[Files]:
         raise OSError("files of this computer are used where they lie")
+
+    async def call(self, port: int) -> LocalStream:
+        return LocalStream(*await asyncio.open_connection(LOOPBACK, port))
+
+    async def listen(self, taken: Taken) -> LocalPort:
+        async def come(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await taken(LocalStream(reader, writer))
+
+        return LocalPort(await asyncio.start_server(come, LOOPBACK, 0))
 
     async def gone(self) -> str:
         return await asyncio.get_running_loop().create_future()

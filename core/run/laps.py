@@ -16,27 +16,31 @@ from core.remote.machine import Machine
 from core.run.launch import STOP_S
 from core.run.orders import orders
 from core.run.rank import Rank
+from core.run.tunnels import Tunnels
+from core.run.tunnels import why_not as not_tunnelled
 
 LIMIT_S = 60.0
 LOOK_S = 0.05
 
 
-def why_not(plan: Plan) -> str:
+def why_not(plan: Plan, options: Options) -> str:
     """Why the ranks of a plan cannot be measured together; nothing where they can."""
     if len(plan.posts) < 2:
         return "the plan has one rank, which hands over to nobody"
     if plan.backend in RDMA and len(plan.stages) > 1 and max(plan.groups) > 1:
         return "its groups have RDMA each for itself; ranks of all of them never meet in one"
-    return ""
+    return not_tunnelled(plan) if options.tunnel else ""
 
 
 async def measure(
     plan: Plan, machines: Mapping[str, Machine], wires: Sequence[Wire], options: Options
 ) -> list[ev.HandoverMeasured]:
     """Start a worker on each post, measure, and end them all. Raises OSError, with the reason."""
+    tunnels = Tunnels()
     hosts = [machines[post.device] for post in plan.posts]
+    size = len(hosts)
     try:
-        told = orders(plan, hosts, [""] * len(hosts), wires)
+        told = orders(plan, hosts, [""] * size, wires, tunnel=options.tunnel)
     except PlanError as error:
         raise OSError(str(error)) from None
     ranks = [
@@ -54,14 +58,17 @@ async def measure(
             await _reach(ranks, lambda rank: rank.listening is not None)
             peers = [(rank.listening.address, rank.listening.port) for rank in ranks if rank.listening]
             token = secrets.token_hex(32)
-            for rank in ranks:
-                rank.send(op="connect", peers=peers, token=token)
+            told_of = (
+                await tunnels.open(hosts, [port for _, port in peers]) if options.tunnel else [peers] * size
+            )
+            for rank, known in zip(ranks, told_of, strict=True):
+                rank.send(op="connect", peers=known, token=token)
             await _reach(ranks, lambda rank: rank.phase == "ready")
     except TimeoutError:
         raise OSError(f"the ranks were not through after {LIMIT_S:.0f} s") from None
     finally:
         await asyncio.gather(*(rank.stop(STOP_S) for rank in ranks))
-    hops = len(ranks)
+        await tunnels.close()
     return [
         ev.HandoverMeasured(
             t=time.time(),
@@ -70,8 +77,8 @@ async def measure(
             kind=said.kind,
             bytes=said.bytes,
             count=len(said.trips_us),
-            p50_us=median(said.trips_us) / (hops if said.kind == "lap" else 1),
-            worst_us=max(said.trips_us) / (hops if said.kind == "lap" else 1),
+            p50_us=median(said.trips_us) / (size if said.kind == "lap" else 1),
+            worst_us=max(said.trips_us) / (size if said.kind == "lap" else 1),
         )
         for said in ranks[0].lapped
     ]

@@ -24,6 +24,7 @@ from core.remote.machine import Machine
 from core.request import Prompt, Sampling
 from core.run.orders import orders
 from core.run.rank import Publish, Rank
+from core.run.tunnels import Tunnels, why_not
 from core.run.watch import Limits, verdict
 
 REPORT_S = 0.25
@@ -93,6 +94,7 @@ class Run:
         self._machines = machines
         self._wires = wires
         self._options = options or Options()
+        self._tunnels = Tunnels()
         self.ranks = self._fresh()
 
     @property
@@ -138,9 +140,13 @@ class Run:
 
     async def _bring_up(self) -> None:
         """Raises LaunchError; NotConnected where it is RDMA that did not come up."""
+        tunnel = self._options.tunnel
+        if tunnel and (reason := why_not(self.plan)):
+            raise LaunchError(reason)
         paths = await self._place()
+        machines = [rank.machine for rank in self.ranks]
         try:
-            told = orders(self.plan, [rank.machine for rank in self.ranks], paths, self._wires)
+            told = orders(self.plan, machines, paths, self._wires, tunnel=tunnel)
         except PlanError as error:
             raise NotConnected(str(error)) from None
         for rank, post in zip(self.ranks, self.plan.posts, strict=True):
@@ -167,9 +173,15 @@ class Run:
         if reason := unlike(hellos):
             raise LaunchError(reason)
         peers = [(r.listening.address, r.listening.port) for r in self.ranks if r.listening]
+        known = [peers] * len(peers)
+        if tunnel:
+            try:
+                known = await self._tunnels.open(machines, [port for _, port in peers])
+            except OSError as error:
+                raise LaunchError(str(error)) from None
         token = secrets.token_hex(32)
-        for rank in self.ranks:
-            rank.send(op="connect", peers=peers, token=token)
+        for rank, others in zip(self.ranks, known, strict=True):
+            rank.send(op="connect", peers=others, token=token)
             rank.turn()
         if self.plan.backend in RDMA:
             try:
@@ -329,6 +341,7 @@ class Run:
         if failed:
             self._alert("error", f"run {self.id}", reason)
         left = await asyncio.gather(*(rank.stop(STOP_S) for rank in self.ranks))
+        await self._tunnels.close()
         for rank, why in zip(self.ranks, left, strict=True):
             if why:
                 self._alert("error" if "reboot" in why else "warning", rank.device, why)

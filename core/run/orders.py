@@ -7,20 +7,26 @@ from collections.abc import Sequence
 from core.plan import jaccl
 from core.plan.backend import RDMA, meetings
 from core.plan.plan import Plan, PlanError, Wire
-from core.remote.machine import Machine
+from core.remote.machine import LOOPBACK, Machine
 
 Order = dict[str, object]
 
 
 def orders(
-    plan: Plan, machines: Sequence[Machine], models: Sequence[str], wires: Sequence[Wire]
+    plan: Plan,
+    machines: Sequence[Machine],
+    models: Sequence[str],
+    wires: Sequence[Wire],
+    *,
+    tunnel: bool = False,
 ) -> list[Order]:
     """The start orders of all ranks, given their machines and where each finds the model, in order.
 
     Raises PlanError where the wires, as they are now, do not join what is to meet over RDMA.
 
     Addresses are chosen here for both ends of a connection: each is the called rank's on the path in use
-    between the two, or where its machine is reached from the caller's where no path was measured.
+    between the two, or where its machine is reached from the caller's where no path was measured. With a
+    `tunnel` it is the loopback's.
     """
     posts = plan.posts
 
@@ -47,7 +53,7 @@ def orders(
             "backend": plan.backend,
             "context": plan.context,
             # The rank before it calls; the first one is called by the last.
-            "address": called(rank, by=rank - 1),
+            "address": LOOPBACK if tunnel else called(rank, by=rank - 1),
             **grouped,
             **rdma.get(post.device, {}),
         }

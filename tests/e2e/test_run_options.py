@@ -52,3 +52,9 @@ def test_what_a_device_has_or_lacks_by_itself_is_recorded_too(exo, directory, tm
     run, plan = _launched(file)
     assert "kept awake, demo-a: fast synch on in its environment" in plan
     assert any("not kept awake: caffeinate: No such file" in line for line in run.ranks[0].log)
+
+
+def test_what_cannot_go_through_ssh_is_refused(exo, directory) -> None:
+    pair = ("--demo-devices", 2, "--mode", "tensor", "--tunnel")
+    said = exo.run("run", directory("llama"), *ASKED, *pair).complaint
+    assert "share layers" in said and "not carried through SSH" in said

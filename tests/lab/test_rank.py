@@ -103,6 +103,24 @@ def test_ranks_behind_openssh_say_what_one_process_says(
     assert "worker" not in str(lab["console"].ps())
 
 
+@pytest.mark.parametrize("backend", ["sockets", "ring"])
+def test_ranks_that_may_not_reach_each_other_meet_through_ssh(
+    backend: str, lab: Lab, placed: Callable[[Lab], Path], alone: list[int]
+) -> None:
+    """What would go from one to the other falls into a hole: nothing but what SSH carries arrives."""
+    setup = _setup(lab, f"tunnel-{backend}", "h1", "h2")
+    apart = (("h1", lab["h2"].ip), ("h2", lab["h1"].ip))
+    for host, other in apart:
+        lab[host].run(["ip", "route", "add", "blackhole", f"{other}/32"])
+    try:
+        asked = _wanted(["h1", THIS_MACHINE, "h2"], [1, 3, 2], COUNT)
+        said = setup.start("run", placed(lab), *asked, "--tunnel", "--backend", backend, "--json").answer()
+    finally:
+        for host, other in apart:
+            lab[host].run(["ip", "route", "del", "blackhole", f"{other}/32"])
+    assert (said["tokens"], said["backend"]) == (alone, backend)
+
+
 def test_a_run_on_a_host_with_an_unknown_key_fails_with_its_fingerprint(
     lab: Lab, placed: Callable[[Lab], Path]
 ) -> None:

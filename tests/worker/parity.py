@@ -91,6 +91,8 @@ async def main() -> int:
             made = await demo.ensure(config.load().cache, print) if own else build(name, Path(folder) / name)
             layers = len(layers_of(load_model(made, lazy=True)[0]))
             expected = reference(made, own)
+            for prompt, count in ((SHORT, 32), (LONG, 16), *FIVE):
+                expected(prompt, count)  # before there are ranks, whose lease would run out meanwhile
             for ranks in map(int, args.ranks.split(",")):
                 chance = random.Random(f"{args.seed}{name}{ranks}")
                 places = list(itertools.combinations(range(1, layers - TOGETHER.get(name, 0)), ranks - 1))

@@ -50,9 +50,9 @@ async def test_a_rank_that_cannot_start_is_named_and_the_other_one_ended(tmp_pat
 
 
 def test_what_never_meets_is_not_measured() -> None:
-    assert "nobody" in laps.why_not(plan("sockets", "a"))
+    assert "nobody" in laps.why_not(plan("sockets", "a"), Options())
     pair = Plan(
         model="m", layers=2, stages=(Stage("a", 0, 1, ("b",)), Stage("c", 1, 2)), context=64, backend="jaccl"
     )
-    assert "never meet" in laps.why_not(pair)
-    assert laps.why_not(plan("ring", "a", "b")) == ""
+    assert "never meet" in laps.why_not(pair, Options())
+    assert laps.why_not(plan("ring", "a", "b"), Options()) == ""
