@@ -18,8 +18,11 @@ from core.events import Check
 from core.remote.files import Files
 
 LOOPBACK = "127.0.0.1"
-LONGEST_LINE = 2**16
-"""Bytes of one line a device may send; what is longer is dropped whole."""
+LONGEST_LINE = 2**20
+"""Bytes of one line a device may send, as for a file that a model has a tool write; what is longer is dropped
+whole."""
+
+_CHUNK = 2**16
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -165,18 +168,18 @@ def content_name(files: Mapping[str, bytes]) -> str:
 
 async def split_lines(read: Callable[[int], Awaitable[bytes]]) -> AsyncIterator[bytes]:
     """The lines of a stream; one longer than `LONGEST_LINE` is left out."""
-    rest = b""
-    skipping = False
-    while chunk := await read(LONGEST_LINE):
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            if not skipping and len(line) <= LONGEST_LINE:
-                yield line
-            skipping = False
-        if len(rest) > LONGEST_LINE:
-            rest, skipping = b"", True
-    if rest and not skipping:
-        yield rest
+    begun, size = bytearray(), 0
+    while chunk := await read(_CHUNK):
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            if size + len(end) <= LONGEST_LINE:
+                yield bytes(begun + end)
+            begun, size = bytearray(), 0
+        size += len(rest)
+        if size <= LONGEST_LINE:
+            begun += rest
+    if begun and size <= LONGEST_LINE:
+        yield bytes(begun)
 
 
 class LocalProcess:

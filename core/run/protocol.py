@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core.events import DoneReason, Likely, Phase, ToolCall
+from core.remote.machine import LONGEST_LINE
 from core.text import MALFORMED, clean_line, scrub
 
 
@@ -167,7 +168,7 @@ def decode(line: bytes) -> Line:
         said = _decoder.decode(line)
     except MALFORMED as error:
         raise ValueError(f"not a worker's line ({clean_line(str(error))})") from None
-    cleaned = scrub(said, 2**16)
+    cleaned = scrub(said, LONGEST_LINE)
     if isinstance(said, Tokens):
         return replace(cleaned, raw=said.text if cleaned.text != said.text else "")
     return cleaned

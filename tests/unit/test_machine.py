@@ -148,10 +148,10 @@ def test_an_address_means_what_the_other_end_can_reach(tmp_path: Path) -> None:
 
 
 def source(*chunks: bytes) -> Callable[[int], Awaitable[bytes]]:
-    rest = [*chunks, b""]
+    rest = iter([*chunks, b""])
 
     async def read(_: int) -> bytes:
-        return rest.pop(0)
+        return next(rest)
 
     return read
 
@@ -166,6 +166,9 @@ def source(*chunks: bytes) -> Callable[[int], Awaitable[bytes]]:
         ([b"x" * LONGEST_LINE, b"x\ny\n"], [b"y"]),
         ([b"x" * LONGEST_LINE] * 5 + [b"\ny"], [b"y"]),
         ([b"x" * LONGEST_LINE] * 2, []),
+        ([b"x" * (LONGEST_LINE - 1), b"x", b"\ny"], [b"x" * LONGEST_LINE, b"y"]),
+        ([b"xy"] * 200_000 + [b"\n"], [b"xy" * 200_000]),
+        ([b"xy"] * 600_000 + [b"\nz"], [b"z"]),
     ],
 )
 async def test_a_line_too_long_is_dropped_whole_and_no_other(chunks: list[bytes], lines: list[bytes]) -> None:

@@ -42,6 +42,19 @@ def test_programs_get_the_text_as_it_was() -> None:
     assert _said(text="plain", raw="forged").raw == ""
 
 
+async def test_a_tool_that_writes_a_whole_file_is_called_with_all_of_it(tmp_path: Path) -> None:
+    wanted = 300_000
+    program = (
+        f"import json; call = {{'name': 'write', 'arguments': json.dumps({{'text': 'x' * {wanted}}})}};"
+        "print(json.dumps({'ev': 'tokens', 'id': 'r', 'ids': [1], 'calls': [call]}))"
+    )
+    process = await LocalMachine(sys.executable, tmp_path).start([sys.executable, "-c", program])
+    [said] = [decode(line) async for line in process.lines()]
+    assert isinstance(said, Tokens)
+    assert len(msgspec.json.decode(said.calls[0].arguments)["text"]) == wanted
+    await process.wait()
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -80,3 +93,5 @@ async def test_a_rank_can_be_stopped_also_where_nobody_listens_to_it_any_more(tm
     async with asyncio.timeout(30):
         await heard.wait()
         assert await rank.stop(5.0) == ""
+        assert rank._process is not None
+        await rank._process.wait()
