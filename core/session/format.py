@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +17,9 @@ FORMAT = "exo-tui-session"
 VERSION = 1
 LARGEST = 2**31
 """Bytes of a recording that are read: a few kilobytes can be made to unpack to any number."""
+
+PIECE = 2**10
+"""Compressed bytes that are unpacked at once: to 32 MiB at most, as 4 of them can be a block of 128 KiB."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,25 +92,17 @@ def _fit(said: T, line: bytes) -> T:
 def _decompress(data: bytes) -> tuple[bytes, bool]:
     """What can be had of the data, and whether it was all."""
     parts: list[bytes] = []
-    reader = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True)
-    try:
-        while (chunk := reader.read(2**16)) and len(parts) < LARGEST >> 16:
-            parts.append(chunk)
-    except zstandard.ZstdError:
-        return b"".join(parts), False
-    return b"".join(parts), _ended(data)
-
-
-def _ended(data: bytes) -> bool:
-    """Whether the last frame of the data is complete."""
-    rest = data
-    while rest:
-        frame = zstandard.ZstdDecompressor().decompressobj()
+    size, at = 0, 0
+    zstd = zstandard.ZstdDecompressor()
+    frame = zstd.decompressobj()
+    while at < len(data) and size < LARGEST:
+        if frame.eof:
+            frame = zstd.decompressobj()
+        piece = data[at : at + PIECE]
         try:
-            frame.decompress(rest)
+            parts.append(frame.decompress(piece))
         except zstandard.ZstdError:
-            return False
-        if not frame.eof:
-            return False
-        rest = frame.unused_data
-    return True
+            return b"".join(parts), False
+        size += len(parts[-1])
+        at += len(piece) - len(frame.unused_data)
+    return b"".join(parts)[:LARGEST], frame.eof and at == len(data)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from core import events as ev
 from core.bus import Bus
 from core.plan.plan import Plan, Stage
+from core.session import format as session
 from core.session.format import Header, Recording, RecordingError, read
 from core.session.keyframes import Keyframes
 from core.session.record import Recorder
@@ -121,6 +123,33 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
         read(tmp_path / "newer")
     with pytest.raises(RecordingError, match="cannot read"):
         read(tmp_path / "absent")
+
+
+def test_a_small_file_that_unpacks_to_any_number_of_bytes_is_cut_at_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "LARGEST", 2**20)
+    header = msgspec.json.encode(Header(started=0, software={}, state=ClusterState()))
+    bomb = zstandard.compress(header + b"\n" + b" " * 2**28)
+    assert len(bomb) < 2**16
+    (tmp_path / "bomb").write_bytes(bomb)
+    tracemalloc.start()
+    try:
+        recording = read(tmp_path / "bomb")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert recording.truncated and recording.events == ()
+    assert peak < 2**27
+
+
+def test_a_recording_of_several_frames_is_read_to_its_end(tmp_path: Path) -> None:
+    record(tmp_path / "s", story(5))
+    more = b"\n".join(msgspec.json.encode(event) for event in story(5)) + b"\n"
+    (tmp_path / "s").write_bytes((tmp_path / "s").read_bytes() + zstandard.compress(more) * 300)
+    recording = read(tmp_path / "s")
+    assert not recording.truncated
+    assert recording.events == tuple(story(5)) * 301
 
 
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
