@@ -64,6 +64,7 @@ class Member:
         self._peer = peer
         self._detail = ""
         """What is to be said of it while it is ready."""
+        self._ready = False
         self._gaps: dict[str, str] = {}
         self._agent: Process | None = None
         self._listens = asyncio.Event()
@@ -185,6 +186,7 @@ class Member:
             raise Refused(self._detail, "python", "P in the console makes one there") from None
 
     async def _follow(self, machine: Machine, argv: list[str], program: bytes) -> str:
+        self._ready = False  # until a sample of this agent could be read
         self._agent = agent = await machine.start(argv)
         agent.write(program)
         self.order(op="listen", addresses=[machine.address], token=self.token)
@@ -236,7 +238,8 @@ class Member:
                 self._note(said)
             case message.Sample():
                 sample = self.readings.gauged(parse.sample(said, self.name, time.time()))
-                if said.seq == 0:
+                if not self._ready:
+                    self._ready = True
                     self._seen("ready", self._detail)
                 self._publish(sample)
                 self._own_up()

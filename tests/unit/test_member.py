@@ -113,6 +113,22 @@ async def test_what_an_agent_that_fails_says_last_is_the_reason(bus: Bus, tmp_pa
     assert device.detail == "the agent ended (9) no luck"
 
 
+async def test_a_first_sample_that_cannot_be_read_does_not_keep_a_device_from_being_ready(
+    bus: Bus, tmp_path: Path
+) -> None:
+    """The interpreter passes on what the agent says, but for its first sample."""
+    python = tmp_path / "python"
+    python.write_text(
+        '#!/bin/sh\n"$REAL" "$@" | while IFS= read -r line; do case "$line" in *\'"seq":0\'*) echo "{}";;'
+        " *) printf '%s\\n' \"$line\";; esac; done\n".replace("$REAL", sys.executable)
+    )
+    python.chmod(0o755)
+    async with running(bus, Member("here", "?", bus.publish, reaching(LocalMachine(str(python), tmp_path)))):
+        device = await becomes(bus, "ready", "lost")
+        assert device.status == "ready"
+        assert any("unknown" in alert.text for alert in bus.state.alerts)
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
