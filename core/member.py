@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -80,12 +81,12 @@ class Member:
         while True:
             self._wanted_again.clear()
             self._seen("connecting")
-            reason, trouble = "", None
+            reason, trouble, entered = "", None, math.inf
             try:
                 self.machine = await self._reach()
                 self._address = self.machine.address
                 self._detail = ""
-                failures = 0
+                entered = time.monotonic()
                 reason = await self._attend(self.machine)
             except (Refused, HostKeyChanged) as error:
                 self._seen("refused", str(error), _refusal(error))
@@ -98,11 +99,15 @@ class Member:
             finally:
                 await self._let_go()
             self._seen("lost", reason, trouble)
-            await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            if time.monotonic() - entered > RETRY_S[-1]:  # a login alone is no success
+                failures = 0
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_S[min(failures, len(RETRY_S) - 1)]):
+                    await self._wanted_again.wait()
             failures += 1
 
     async def again(self) -> None:
-        """Connect anew, also to a device that was refused: something on it was changed."""
+        """Connect anew and at once, also to a device that was refused: something on it was changed."""
         self._wanted_again.set()
         if self.machine is not None:
             await self.machine.close()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -127,6 +128,30 @@ async def test_a_first_sample_that_cannot_be_read_does_not_keep_a_device_from_be
         device = await becomes(bus, "ready", "lost")
         assert device.status == "ready"
         assert any("unknown" in alert.text for alert in bus.state.alerts)
+
+
+@pytest.mark.parametrize(("long", "waits"), [(600.0, [0, 1, 2, 3]), (0.0, [0, 0, 0, 0])])
+async def test_one_whose_agent_dies_at_once_is_entered_ever_more_seldom(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long: float, waits: list[int]
+) -> None:
+    """What held longer than the longest wait was no failure: here everything, where that one is 0."""
+    asked: list[int] = []
+    lost: list[ev.AnyEvent] = []
+    bus.subscribe(lambda event: lost.append(event) if getattr(event, "status", "") == "lost" else None)
+
+    class Waits(tuple[float, ...]):
+        def __getitem__(self, at: Any) -> Any:
+            asked.extend([at] * (at >= 0))
+            return super().__getitem__(at)
+
+    monkeypatch.setattr("core.member.RETRY_S", Waits((0.0, 0.0, 0.0, long)))
+    member = Member("here", "?", bus.publish, reaching(LocalMachine("/bin/false", tmp_path)))
+    async with running(bus, member):
+        await until(bus, lambda _: len(lost) >= len(waits))
+        assert asked[: len(waits)] == waits
+        if long:
+            await member.again()
+            await becomes(bus, "connecting")
 
 
 @pytest.mark.parametrize(
