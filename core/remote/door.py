@@ -35,11 +35,16 @@ class Door:
         self._answer: asyncio.Future[bool] | None = None
 
     async def open(self) -> SshMachine:
-        """A connected machine. Raises Refused when the user does not trust its key, else as `connect`."""
+        """A connected machine. Raises Refused when the user does not trust its key, OSError when it is lost,
+        else as `connect`."""
         while True:
             try:
                 machine = await connect(self._target, self._keys)
-                machine.python = await provision.made(machine, provision.here()) or machine.python
+                try:
+                    machine.python = await provision.made(machine, provision.here()) or machine.python
+                except BaseException:
+                    await machine.close()
+                    raise
                 return machine
             except HostKeyUnknown as unknown:
                 if not await self._ask(unknown):

@@ -1,0 +1,68 @@
+"""Entering a machine, and the Python that is made there; the lab's tests make a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from core.remote import provision
+from core.remote.connection import Target
+from core.remote.door import Door
+from core.remote.hostkeys import HostKeys
+from core.remote.machine import LocalMachine, LocalProcess
+
+WANTED = {"mlx": "1.0", "mlx-lm": "2.0"}
+PYTHON = """#!/bin/sh
+echo "$0 $1 $2"
+[ "$2" != venv ] || { mkdir -p "$3/bin" && cp "$0" "$3/bin/python"; }
+"""
+
+
+async def test_a_python_in_the_users_home_makes_the_one_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "my own").mkdir()
+    python = tmp_path / "my own/python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+
+    class WithoutUv(LocalMachine):
+        async def start(self, argv: Sequence[str], folder: str | None = None) -> LocalProcess:
+            without = 'command() { [ "$2" != uv ] && echo "$2"; }\n'
+            return await super().start([*argv[:2], without + argv[2]], folder)
+
+    said: list[str] = []
+    async with asyncio.timeout(30):
+        await provision.provision(WithoutUv("~/my own/python", tmp_path), WANTED, said.append)
+    made = tmp_path / provision.folder(WANTED)
+    assert said == [f"{python} -m venv", f"{made}/bin/python -m pip"]
+    assert (made / ".complete").exists()
+
+
+async def test_a_machine_that_cannot_be_looked_at_is_left_again(tmp_path: Path) -> None:
+    left = asyncio.Event()
+
+    class Server(asyncssh.SSHServer):
+        """Lets everybody in, and then does nothing for them."""
+
+        def begin_auth(self, username: str) -> bool:
+            return False
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            left.set()
+
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    async with await asyncssh.create_server(Server, "127.0.0.1", 0, server_host_keys=[key]) as server:
+        keys = HostKeys(tmp_path / "known_hosts")
+        keys.pin("127.0.0.1", server.get_port(), key)
+        target = Target(host="127.0.0.1", port=server.get_port(), user="me", ssh_config=False)
+        door = Door("mac", target, keys, lambda _: None)
+        with pytest.raises(OSError, match=r"127\.0\.0\.1"):
+            await door.open()
+        async with asyncio.timeout(30):
+            await left.wait()
