@@ -226,7 +226,7 @@ class SshProcess:
         return Exit(self._process.exit_status)
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
     """A word as a shell takes it; the `~/` of an interpreter's path is left for that shell to expand."""
     return f"~/{shlex.quote(word[2:])}" if word.startswith("~/") else shlex.quote(word)
 
@@ -296,7 +296,7 @@ class SshMachine:
         return self.address
 
     async def start(self, argv: Sequence[str], folder: str | None = None) -> SshProcess:
-        command = f"exec {' '.join(map(_quoted, argv))}"
+        command = f"exec {' '.join(map(quoted, argv))}"
         if folder is not None:
             command = f"cd {shlex.quote(folder)} && {command}"
         try:

@@ -7,10 +7,10 @@ first one left.
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
+from core.remote.connection import quoted
 from core.remote.machine import Machine
 from core.text import clean_line
 
@@ -67,7 +67,7 @@ async def made(machine: Machine, wanted: Mapping[str, str]) -> str | None:
 async def provision(machine: Machine, wanted: Mapping[str, str], report: Callable[[str], None]) -> None:
     """Make it, telling each line of the installer. Raises OSError with the last one where that fails."""
     script = _SCRIPT.format(
-        python=shlex.quote(machine.python),
+        python=quoted(machine.python),
         folder=folder(wanted),
         mlx=wanted["mlx"],
         mlx_lm=wanted["mlx-lm"],
