@@ -152,7 +152,7 @@ async def test_each_path_of_a_device_is_told_with_what_it_carries_and_each_check
         assert "↑8.8 Gb/s ↓16 Gb/s" in used or size == NARROW
         assert any("Ethernet (en0)" in row and "✖ no route to host" in row for row in rows)
         assert any("✓" in row and "mlx" in row for row in rows)
-        assert any("✗" in row and "path to mac-a" in row and "cannot call it" in row for row in rows)
+        assert any("✖" in row and "path to mac-a" in row and "cannot call it" in row for row in rows)
 
 
 async def test_hand_overs_are_measured_where_the_plan_could_be_launched(console: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -10,6 +11,7 @@ from rich.color import Color as RichColor
 from rich.color import ColorType
 from textual.color import Color
 
+import tui
 from tests.tui import scenes
 from tests.tui.conftest import NARROW, WIDE, Open
 from tui import themes
@@ -104,3 +106,9 @@ def test_a_theme_can_be_read_and_survives_256_colours(theme) -> None:
         assert contrast(Color.parse(theme.foreground), colour) >= 4.5
     for name, text in theme.variables.items():
         assert contrast(Color.parse(text), ground["background"]) >= 3.0, name
+
+
+def test_every_sign_of_the_console_has_one_in_ascii() -> None:
+    signs = {char for file in Path(tui.__file__).parent.rglob("*.py") for char in file.read_text("utf-8")}
+    assert not [char for char in signs - {"\ufffd"} if ascii_of(char) == "?" != char]
+    assert len({*map(ascii_of, "█▓▒░")}) == 4, "weights, cache, runtime and what is free"

@@ -150,7 +150,7 @@ def _check(check: Check) -> list[Cell]:
     if check.ok:
         return [("✓", "$text-success"), (check.name, "bold"), (check.told, "$muted")]
     return [
-        ("✗", "$text-error"),
+        ("✖", "$text-error"),
         (check.name, "bold"),
         ("; ".join(filter(None, (check.told, check.remedy))), ""),
     ]
