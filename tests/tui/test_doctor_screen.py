@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from core import events as ev
 from core.wiring import Cable, End
-from tests.tui.clusters import two_macs
+from tests.tui.clusters import troubled, two_macs
 from tests.tui.conftest import NARROW, WIDE, Open
 from tests.tui.scenes import planned
+from tui.widgets.scroller import Scroller
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE])
@@ -70,3 +71,16 @@ async def test_a_device_shows_what_its_gauges_tell_and_no_more(console: Open) ->
         shown = desk.text
     assert "GPU 42% · 51 °C · IP ↓2.0 ↑0.1 MB/s" in shown
     assert shown.count("GPU") == 1 and " W" not in shown
+
+
+async def test_what_was_scrolled_to_stays_in_sight(console: Open) -> None:
+    events = [event for event in troubled() if not isinstance(event, ev.TrustAsked)]
+    async with console(events, (60, 9)) as desk:
+        await desk.press("D")
+        scroller = desk.app.screen.query_one(Scroller)
+        assert scroller.max_scroll_y > 1, desk.text
+        scroller.scroll_to(y=2, animate=False)
+        await desk.settle()
+        desk.app.screen.look()  # type: ignore[attr-defined]
+        await desk.settle()
+        assert scroller.scroll_y == 2

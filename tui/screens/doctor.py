@@ -83,7 +83,7 @@ class DoctorScreen(ModalScreen[None]):
             self._chosen = self._found.index(before)
         self._show()
 
-    def _show(self) -> None:
+    def _show(self, *, follow: bool = False) -> None:
         rows = self.query_one(Rows)
         width = rows.size.width
         if not width:
@@ -102,7 +102,8 @@ class DoctorScreen(ModalScreen[None]):
             made = [line((said, "$text-success" if devices else "$muted"), width=width)]
         rows.keys = whose
         rows.show(made)
-        self.query_one(Scroller).scroll_to(y=max(0, top - 3), animate=False)
+        if follow:  # not at each look: a wheel may have gone elsewhere
+            self.query_one(Scroller).scroll_to(y=max(0, top - 3), animate=False)
 
     def on_rows_pointed(self, message: Rows.Pointed) -> None:
         """Choose the finding that was clicked."""
@@ -111,7 +112,7 @@ class DoctorScreen(ModalScreen[None]):
     def action_choose(self, step: int) -> None:
         """Another finding."""
         self._chosen += step
-        self._show()
+        self._show(follow=True)
 
     def action_copy(self) -> None:
         """Put the commands of the chosen finding on the clipboard of whoever looks at this terminal."""
