@@ -86,7 +86,9 @@ async def test_a_command_is_typed_completed_and_carried_out(console: Open) -> No
         assert desk.app.screen.query_one(Input).value == "theme light"
         await desk.press("enter")
         assert desk.app.theme == "light"
-        await desk.press("colon", *"nonsense", "enter")
+        await desk.press("colon", "up", "up", "up", "enter")
+        assert "Map  3 of 3" in desk.text, desk.text
+        await desk.press("escape", "colon", *"nonsense", "enter")
         assert "nothing is called nonsense" in desk.text
         await desk.press("colon", *"quit", "enter", "y")
         assert ("close",) in desk.intents.calls

@@ -28,6 +28,8 @@ class CommandLine(ModalScreen[str | None]):
         self._commands = commands
         self._found: list[tuple[str, str]] = []
         self._chosen = 0
+        self._pointed = False
+        """A completion was gone to: it is meant though nothing is typed."""
 
     def compose(self) -> ComposeResult:
         """Completions above the line."""
@@ -50,7 +52,7 @@ class CommandLine(ModalScreen[str | None]):
 
     def _look(self, typed: str) -> None:
         self._found = complete(self._commands, typed)
-        self._chosen = 0
+        self._chosen, self._pointed = 0, False
         self._show()
 
     def _show(self) -> None:
@@ -79,7 +81,7 @@ class CommandLine(ModalScreen[str | None]):
     def action_choose(self, step: int) -> None:
         """Another completion."""
         if self._found:
-            self._chosen = (self._chosen + step) % len(self._found)
+            self._chosen, self._pointed = (self._chosen + step) % len(self._found), True
             self._show()
 
     def action_complete(self) -> None:
@@ -94,9 +96,8 @@ class CommandLine(ModalScreen[str | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """The chosen completion is meant, what was typed where there is none."""
         event.stop()
-        self.dismiss(
-            self._found[self._chosen][0] if self._found and event.value.strip() else event.value or None
-        )
+        meant = self._found and (event.value.strip() or self._pointed)
+        self.dismiss(self._found[self._chosen][0] if meant else event.value or None)
 
     def action_leave(self) -> None:
         """Nothing was meant."""
