@@ -22,7 +22,7 @@ from tui.keymap import key_names
 class Explains(Protocol):
     """A screen that knows why an action of it is not possible now."""
 
-    def why_not(self, action: str) -> str | None:
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str | None:
         """The reason, None where there is none."""
         ...
 
@@ -118,5 +118,5 @@ def _action(binding: Binding, node: DOMNode, screen: Screen[Any], keymap: Mappin
     keys = key_names(keymap.get(binding.id or "", binding.key))
     if possible:
         return Action(binding, keys, node, enabled=True)
-    reason = screen.why_not(name) if isinstance(screen, Explains) else None
+    reason = screen.why_not(name, parameters) if isinstance(screen, Explains) else None
     return Action(binding, keys, node, enabled=False, reason=reason or "not possible now")

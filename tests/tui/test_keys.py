@@ -127,6 +127,10 @@ async def test_requests_of_others_are_listed_and_can_be_ended(console: Open) -> 
         assert desk.intents.calls == [("withdraw", "b")]
         await desk.press("K", "J")
         assert desk.intents.calls[1:] == [("reorder", "b", -1), ("reorder", "b", 1)]
+        await desk.press("k", "K", "k", "d")
+        await desk.sees("Cannot move a request: it is")
+        await desk.sees("Choose a request first:")
+        assert len(desk.intents.calls) == 3
         desk.bus.publish(ev.ApiServed(t=T + 4, url="http://127.0.0.1:52415/v1"))
         await desk.settle()
         assert "http://127.0.0.1:52415/v1" in desk.text

@@ -6,7 +6,7 @@ from core import events as ev
 from core.joining import Wanted
 from tests.tui import scenes
 from tests.tui.clusters import ASKED, library
-from tests.tui.conftest import NARROW, Desk, Open
+from tests.tui.conftest import NARROW, WIDE, Desk, Open
 
 T = scenes.T0 + 200
 
@@ -97,3 +97,24 @@ async def test_quit_is_always_in_reach_and_asks_when_a_run_is_live(console: Open
         await click(desk, "q Quit")
         await click(desk, "y stop and quit")
         assert desk.intents.calls == [("close",)]
+
+
+async def test_a_pane_chosen_by_mouse_is_in_front_when_the_terminal_shrinks(console: Open) -> None:
+    async with console(scenes.everything(), WIDE) as desk:
+        await desk.pilot.click("#log LogRows")
+        await desk.pilot.resize_terminal(*NARROW)
+        await desk.settle()
+        assert "memory is 92 %" in desk.text and "Devices" not in desk.text
+
+
+async def test_a_dimmed_key_that_is_clicked_says_why(console: Open) -> None:
+    async with console(scenes.planned(), NARROW) as desk:
+        await click(desk, "x Stop run")
+        await desk.sees("Cannot stop: no run is live")
+        await desk.press("B")
+        desk.app.screen.paint()  # type: ignore[attr-defined]
+        await click(desk, "x End")
+        await desk.sees("Cannot end: no suite")
+        desk.app.clear_notifications()
+        await desk.press("space")
+        await desk.sees("Cannot pause: no suite")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from textwrap import wrap
 from typing import ClassVar
 
@@ -9,7 +10,6 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.screen import Screen
 
 from core.bench.suite import Suite, SuiteError, load, own, shipped
 from core.state import ClusterState
@@ -17,6 +17,7 @@ from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
 from tui.screens.compare import CompareScreen
+from tui.screens.explaining import Explaining
 from tui.screens.recordings import RecordingsScreen
 from tui.widgets.cells import line, mark, pointer
 from tui.widgets.keybar import KeyBar
@@ -27,10 +28,11 @@ from tui.widgets.trials import progress_rows, result_rows, verdict_rows
 EVERY = 0.5
 
 
-class BenchScreen(Screen[None]):
+class BenchScreen(Explaining):
     """Draws the state's suite, live or replayed, by a timer."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.BENCH)
+    VERBS: ClassVar[Mapping[str, str]] = {"begin": "measure", "hold": "pause", "abort": "end"}
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
@@ -39,6 +41,7 @@ class BenchScreen(Screen[None]):
         """The suites there are; where one cannot be read, why."""
         self._chosen = 0
         self._drawn: ClusterState | None = None
+        self._reasons: tuple[str | None, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Suites above, what is measured below."""
@@ -95,7 +98,10 @@ class BenchScreen(Screen[None]):
             progress.show(progress_rows(state.bench, state.now, width))
             shown.show(result_rows(state.bench, width))
             notes.show(verdict_rows(state.bench, width))
-        self.refresh_bindings()
+        reasons = tuple(self.why_not(action) for action in self.VERBS)
+        if reasons != self._reasons:
+            self._reasons = reasons
+            self.refresh_bindings()
 
     def _suite(self, i: int, width: int) -> Content:
         suite, at = self._suites[i], i == self._chosen
@@ -127,7 +133,7 @@ class BenchScreen(Screen[None]):
             return False  # there is nothing to choose: the keys scroll
         return True if self.why_not(action) is None else None
 
-    def why_not(self, action: str) -> str | None:
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str | None:
         """The reason an action is not possible now."""
         bench = self._desk.state.bench
         live = bench is not None and bench.live

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import ClassVar
 
 from msgspec.structs import replace
-from textual import events, work
+from textual import work
+from textual.actions import parse
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Region
-from textual.screen import Screen
 from textual.widgets import Static
-from textual.widgets._footer import FooterKey
 
 from core.plan.plan import PlanError
 from core.shelf import Kept
@@ -25,6 +25,7 @@ from tui.edits import LIVE_ONLY, VERBS, change, why_not
 from tui.hand import Hold
 from tui.host import app_of
 from tui.quotes import Quotes
+from tui.screens.explaining import Explaining
 from tui.screens.plan import PlanScreen
 from tui.screens.plans import NameScreen, PlansScreen
 from tui.screens.question import Question
@@ -39,10 +40,11 @@ EVERY = 0.5
 _HOLDING = ("drop", "put_back")
 
 
-class BoardScreen(Screen[None]):
+class BoardScreen(Explaining):
     """Every edit is the cluster's plan at once; its figures follow as soon as they are computed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keymap.HOLDING, *keymap.BOARD]
+    VERBS: ClassVar[Mapping[str, str]] = VERBS
     DEFAULT_CSS = """
     BoardScreen { layers: default above; }
     BoardScreen #board-head { height: 3; }
@@ -153,33 +155,19 @@ class BoardScreen(Screen[None]):
             return True
         if holding or (self.replay and action in LIVE_ONLY):
             return False
-        return True if why_not(self.desk, action, *_layers(parameters)) is None else None
+        return True if self.why_not(action, parameters) is None else None
 
-    def why_not(self, action: str) -> str | None:
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str | None:
         """The reason an action is not possible now, None where there is none."""
-        return why_not(self.desk, action)
+        return why_not(self.desk, action, *_layers(parameters))
 
     def _possible(self, written: str) -> bool | None:
-        action, given = _parsed(written)
+        _, action, given = parse(written)
         return self.check_action(action, given)
 
-    def on_key(self, event: events.Key) -> None:
-        """A key whose action is not possible now says why."""
-        self._explain(event.key)
-
-    def on_mouse_down(self, event: events.MouseDown) -> None:
-        """So does a dimmed key that is clicked."""
-        widget, _ = self.get_widget_at(event.screen_x, event.screen_y)
-        if widget.has_class("-disabled") and isinstance(widget, FooterKey):
-            self._explain(str(getattr(widget, "key", "")))
-
-    def _explain(self, key: str) -> None:
-        for binding in keymap.BOARD:
-            action, given = _parsed(binding.action)
-            if key not in binding.key.split(",") or action not in VERBS or self.table.hold is not None:
-                continue
-            if reason := why_not(self.desk, action, *_layers(given)):
-                self.say(f"cannot {VERBS[action]}: {reason}")
+    def say_not(self, action: str, reason: str) -> None:
+        """Where the eyes are: below the board."""
+        self.say(f"cannot {VERBS[action]}: {reason}")
 
     def say(self, text: str) -> None:
         """Say why something did not happen, where the eyes are."""
@@ -365,12 +353,6 @@ class BoardScreen(Screen[None]):
 
     def _hide_chip(self) -> None:
         self.query_one("#board-chip", Static).display = False
-
-
-def _parsed(written: str) -> tuple[str, tuple[object, ...]]:
-    """An action as a binding has it: name and parameters."""
-    action, _, given = written.rstrip(")").partition("(")
-    return action, (given,) if given else ()
 
 
 def _layers(parameters: tuple[object, ...]) -> tuple[int, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from textual import work
-from textual.screen import Screen
 
 from core.conversations.manner import Manner
 from core.intents import why_not_resume
 from core.state import ClusterState, Request
 from tui.desk import Desk
 from tui.host import app_of
+from tui.screens.explaining import Explaining
 from tui.screens.question import Question
 from tui.widgets.chatlog import ChatLog
 from tui.widgets.composer import Composer
@@ -22,7 +22,7 @@ def prompts(state: ClusterState) -> list[str]:
     return list(dict.fromkeys(r.prompt for r in sorted(asked, key=lambda r: r.started)))
 
 
-class Chatting(Screen[None]):
+class Chatting(Explaining):
     """A screen with a `ChatPane`."""
 
     desk: Desk
@@ -31,10 +31,6 @@ class Chatting(Screen[None]):
 
     def action_pane(self, name: str) -> None:
         """Bring a pane to the front."""
-        raise NotImplementedError
-
-    def say_not(self, action: str, reason: str) -> None:
-        """Tell why something cannot be done now."""
         raise NotImplementedError
 
     def _may(self, action: str) -> bool:

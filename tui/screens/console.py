@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.events import Key
 
 from core.events import RecoveryChanged
 from core.intents import Intents, why_not_provision
@@ -39,13 +39,6 @@ CHAT_EVERY = 0.1
 ASKABLE = ("launch", "stop", "ask", "cancel", "new", "conversations", "manner", "models", "record", "serve")
 _ACTIONS = {"compose_prompt": "ask"}
 """Actions of the screen whose name at the desk differs."""
-_VERBS = {
-    "new": "start a new chat",
-    "cancel": "end an answer",
-    "conversations": "open conversations",
-    "manner": "change the conversation",
-    "models": "choose a model",
-}
 _PLAYBACK = {"play", "step", "speed", "seek", "mark"}
 _FOCUS = {"cluster": "#cluster", "chat": "#chatlog", "plots": "#plots", "log": "#log Scroller"}
 
@@ -54,6 +47,13 @@ class ConsoleScreen(Chatting):
     """Arrival of data never paints. Each timer looks whether the state is another one, then draws it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keymap.CONSOLE, *keymap.PLAYBACK]
+    VERBS: ClassVar[Mapping[str, str]] = {
+        "new": "start a new chat",
+        "cancel": "end an answer",
+        "conversations": "open conversations",
+        "manner": "change the conversation",
+        "models": "choose a model",
+    }
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (140, "-wide")]  # noqa: RUF012 - as Textual declares it
     VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012 - as Textual declares it
 
@@ -197,23 +197,10 @@ class ConsoleScreen(Chatting):
         possible = self.desk.why_not(name) is None
         return True if possible else False if name == "cancel" else None
 
-    def why_not(self, action: str) -> str | None:
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str | None:
         """The reason an action of this screen is not possible now."""
         name = _ACTIONS.get(action, action)
         return self.desk.why_not(name) if name in ASKABLE else None
-
-    def on_key(self, event: Key) -> None:
-        """A key whose action is not possible now says why."""
-        known = self.active_bindings.get(event.key)
-        if known is not None and known.node is self and not known.enabled:
-            reason = self.why_not(known.binding.action)
-            if reason:
-                self.say_not(known.binding.action, reason)
-
-    def say_not(self, action: str, reason: str) -> None:
-        """Tell why something cannot be done now."""
-        verb = _VERBS.get(action, action)
-        self.notify(f"Cannot {verb}: {reason}", severity="warning", markup=False)
 
     def action_pane(self, name: str) -> None:
         """Bring a pane to the front and give it the focus."""
@@ -363,7 +350,12 @@ class ConsoleScreen(Chatting):
     def on_cluster_pane_moved(self, message: ClusterPane.Moved) -> None:
         """A request of the queue is to be answered sooner or later."""
         message.stop()
-        if self.desk.intents is not None:
+        request = self.desk.state.requests.get(message.request)
+        if request is None or self.desk.intents is None:
+            self.say_not("move a request", self.desk.why_not("queue") or "it is done")
+        elif request.status != "waiting":
+            self.say_not("move a request", "it is being answered already")
+        else:
             self.desk.intents.reorder(message.request, message.step)
             self.call_later(self.paint)
 
@@ -379,6 +371,8 @@ class ConsoleScreen(Chatting):
         message.stop()
         if self.desk.intents is not None:
             self.desk.intents.withdraw(message.request)
+        else:
+            self.say_not("end a request", self.desk.why_not("queue") or "still starting")
 
     def on_cluster_pane_provision(self, message: ClusterPane.Provision) -> None:
         """Ask before anything is written on a device."""
@@ -407,10 +401,8 @@ class ConsoleScreen(Chatting):
         """A pane reached by mouse is the front one too."""
         focused = self.focused
         pane = next((a for a in focused.ancestors_with_self if a.id in PANES), None) if focused else None
-        bar = self.query_one(TopBar)
-        if pane is not None and pane.id != bar.front:
-            bar.front = cast(str, pane.id)
-            bar.redraw()
+        if pane is not None and pane.id != self.query_one(TopBar).front:
+            self._front(cast(str, pane.id))
 
     async def action_play(self) -> None:
         """Pause the replay or go on."""

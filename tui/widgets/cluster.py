@@ -149,10 +149,19 @@ class ClusterPane(VerticalScroll, Filtered):
 
     def action_end(self) -> None:
         """End the chosen request."""
-        if self._chosen in {request.id for request in queue(self._state)}:
-            self.post_message(self.Ended(str(self._chosen)))
+        if (request := self._request()) is not None:
+            self.post_message(self.Ended(request))
 
     def action_move(self, step: int) -> None:
         """Move the chosen request within the queue."""
-        if self._chosen in {request.id for request in queue(self._state)}:
-            self.post_message(self.Moved(str(self._chosen), step))
+        if (request := self._request()) is not None:
+            self.post_message(self.Moved(request, step))
+
+    def _request(self) -> str | None:
+        """The chosen request; says what to do where something else is chosen."""
+        known = [request.id for request in queue(self._state)]
+        if self._chosen in known:
+            return self._chosen
+        told = "Choose a request first: ↑ ↓ go there" if known else "No request is listed"
+        self.notify(told, severity="warning", markup=False)
+        return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from textual.app import ComposeResult
 from textual.containers import HorizontalGroup
 from textual.content import Content
-from textual.events import Click, Resize
+from textual.events import Click, MouseDown, Resize
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 from textual.widgets._footer import FooterKey, FooterLabel
@@ -32,6 +34,12 @@ class KeyBar(Footer):
 
     _width = 0
 
+    @dataclass
+    class Refused(Message):
+        """A dimmed key was clicked."""
+
+        key: str
+
     def __init__(self) -> None:
         super().__init__(show_command_palette=False, compact=True)
 
@@ -40,6 +48,12 @@ class KeyBar(Footer):
         if event.size.width != self._width:
             self._width = event.size.width
             self.call_after_refresh(self.recompose)
+
+    def on_mouse_down(self, event: MouseDown) -> None:
+        """Textual rings, and says no more."""
+        widget, _ = self.screen.get_widget_at(event.screen_x, event.screen_y)
+        if isinstance(widget, FooterKey) and widget.has_class("-disabled"):
+            self.post_message(self.Refused(widget.key))
 
     def compose(self) -> ComposeResult:
         """The keys of the screen, as many as there is room for, then those that are always there."""

@@ -1,0 +1,43 @@
+"""A screen that says why a dimmed key does nothing now, pressed or clicked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual.actions import parse
+from textual.events import Key
+from textual.screen import Screen
+
+from tui.widgets.keybar import KeyBar
+
+
+class Explaining(Screen[None]):
+    """Its `check_action` dims a key; its `why_not` knows the reason."""
+
+    VERBS: ClassVar[Mapping[str, str]] = {}
+    """What actions do, where their names are no verbs."""
+
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str | None:
+        """The reason an action of this screen is not possible now, None where there is none."""
+        raise NotImplementedError
+
+    def say_not(self, action: str, reason: str) -> None:
+        """Tell why something cannot be done now."""
+        self.notify(f"Cannot {self.VERBS.get(action, action)}: {reason}", severity="warning", markup=False)
+
+    def on_key(self, event: Key) -> None:
+        """A key whose action is not possible now says why."""
+        self._explain(event.key)
+
+    def on_key_bar_refused(self, message: KeyBar.Refused) -> None:
+        """So does a dimmed key that is clicked."""
+        message.stop()
+        self._explain(message.key)
+
+    def _explain(self, key: str) -> None:
+        known = self.active_bindings.get(key)
+        if known is not None and known.node is self and not known.enabled:
+            _, action, parameters = parse(known.binding.action)
+            if reason := self.why_not(action, parameters):
+                self.say_not(action, reason)
