@@ -243,7 +243,10 @@ class Cluster:
         if reason := why_not_launch(self.bus.state):
             self._alert("warning", "launch", reason)
         elif self._launching is None or self._launching.done():
+            self.run = None
             self._launching = self._spawn(self._launch())
+        elif self.run is not None:  # stopped, and the launch of it has yet to notice
+            self.relaunch()
 
     async def _launch(self) -> None:
         plan = self.bus.state.plan
@@ -284,9 +287,9 @@ class Cluster:
         run = self.bus.state.run
         if self.run is not None and run is not None and run.live:
             await self.run.stop("another plan was launched")
-            if self._launching is not None:
-                # It has the last word on the run it started.
-                await asyncio.wait({self._launching})
+        if self.run is not None and self._launching is not None:
+            # It has the last word on the run it started.
+            await asyncio.wait({self._launching})
         self.launch()
 
     def stop(self) -> None:

@@ -89,6 +89,7 @@ class Run:
         self._begun: dict[str, Begun] = {}
         self._looked = time.monotonic()
         self._started = time.time()
+        self._placing: asyncio.Future[list[str | BaseException]] | None = None
         self._stop: asyncio.Task[None] | None = None
         self._asked = 0
         self._machines = machines
@@ -128,6 +129,8 @@ class Run:
     async def _go_without_rdma(self, reason: str) -> None:
         """Start over on what carries the same stages otherwise, and say so."""
         await asyncio.gather(*(rank.stop(STOP_S) for rank in self.ranks))
+        if self._stopping:
+            raise LaunchError("it was stopped")
         carrier = choose(self.plan.stages)
         why = f"RDMA did not come up, {carrier.backend} carries it instead: {reason}"
         self._alert("warning", f"run {self.id}", why)
@@ -203,13 +206,19 @@ class Run:
 
     async def _place(self) -> list[str]:
         """Where each rank finds what its stage needs of the model; copied to where it is not."""
-        results = await asyncio.gather(
+        self._placing = asyncio.gather(
             *(
                 place(rank.machine, self._spec, post.start, post.end, self._copying(rank))
                 for rank, post in zip(self.ranks, self.plan.posts, strict=True)
             ),
             return_exceptions=True,
         )
+        try:
+            results = await self._placing
+        except asyncio.CancelledError:
+            if self._stopping:
+                raise LaunchError("it was stopped") from None
+            raise
         paths: list[str] = []
         for rank, result in zip(self.ranks, results, strict=True):
             if isinstance(result, OSError):
@@ -225,8 +234,6 @@ class Run:
 
         def report(done: int, total: int) -> None:
             nonlocal said
-            if self._stopping:
-                raise OSError("the launch was stopped while the model was being copied")
             if (now := time.monotonic()) - said > REPORT_S or done == total:
                 said = now
                 self._publish(
@@ -244,12 +251,13 @@ class Run:
             async with asyncio.timeout(GONE_S):
                 await rank.machine.gone()
                 fault = "lost"
-        self._publish(
-            ev.RunBlamed(
-                t=time.time(), run=self.id, fault=fault, rank=rank.rank, device=rank.device,
-                doing="starting", text=text,
-            )
-        )  # fmt: skip
+        if not self._stopping:
+            self._publish(
+                ev.RunBlamed(
+                    t=time.time(), run=self.id, fault=fault, rank=rank.rank, device=rank.device,
+                    doing="starting", text=text,
+                )
+            )  # fmt: skip
         return LaunchError(text)
 
     async def _reach(self, reached: Callable[[Rank], bool], *, last: bool = True) -> None:
@@ -319,8 +327,8 @@ class Run:
             rank.send(**order)
 
     def answers(self, request: str) -> bool:
-        """Whether it was asked for this answer, and is not done with it."""
-        return request in self._work
+        """Whether it was asked for this answer, and is still about to give it."""
+        return request in self._work and not self._stopping
 
     def cancel(self, request: str) -> None:
         """End an answer after the token being made."""
@@ -340,6 +348,8 @@ class Run:
     async def _end(self, reason: str, failed: bool) -> None:
         if failed:
             self._alert("error", f"run {self.id}", reason)
+        if self._placing is not None:
+            self._placing.cancel()  # a copy takes as long as it takes
         left = await asyncio.gather(*(rank.stop(STOP_S) for rank in self.ranks))
         await self._tunnels.close()
         for rank, why in zip(self.ranks, left, strict=True):

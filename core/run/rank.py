@@ -65,6 +65,12 @@ class Rank:
         self._run = run
         self._publish = publish
         self._process: Process | None = None
+        self._starting = asyncio.Lock()
+        """Held until it is known whether there is a process."""
+        self._over = False
+        """`stop` was called."""
+        self._late = False
+        """And has not waited for the process being started: nobody will end it."""
         self._tasks: list[asyncio.Task[None]] = []
         self._last_words: protocol.Exited | None = None
         now = time.monotonic()
@@ -79,17 +85,26 @@ class Rank:
         self._log: deque[str] = deque(maxlen=LAST_LINES)
 
     async def start(self, order: Mapping[str, object], options: Options) -> None:
-        """Ship the worker, start it and give it its first order. Raises OSError."""
-        folder = await self.machine.ship(worker_files(), "worker")
-        argv = [self.machine.python, "-u", "worker/guard.py", "--lease", str(LEASE), *options.guard]
-        self._process = await self.machine.start(argv, folder)
-        self._blocks = order.get("backend") == "ring"
-        self.send(op="start", **order)
-        self._tasks = [
-            asyncio.create_task(self._beat()),
-            asyncio.create_task(self._errors()),
-            asyncio.create_task(self._listen()),
-        ]
+        """Ship the worker, start it and give it its first order. Raises OSError, also when it was stopped."""
+        async with self._starting:
+            folder = await self.machine.ship(worker_files(), "worker")
+            if self._over:
+                raise OSError("it was stopped")
+            argv = [self.machine.python, "-u", "worker/guard.py", "--lease", str(LEASE), *options.guard]
+            process = await self.machine.start(argv, folder)
+            if self._late:
+                process.end()
+                raise OSError("it was stopped")
+            self._process = process
+            self._blocks = order.get("backend") == "ring"
+            # What came before, a copy of the model perhaps, was not its time.
+            self._heard = self._since = self._beaten = time.monotonic()
+            self.send(op="start", **order)
+            self._tasks = [
+                asyncio.create_task(self._beat()),
+                asyncio.create_task(self._errors()),
+                asyncio.create_task(self._listen()),
+            ]
 
     def send(self, **order: object) -> None:
         """Queue an order on the control channel."""
@@ -143,6 +158,13 @@ class Rank:
 
         Returns what could not be made sure of, "" when the worker is gone.
         """
+        self._over = True
+        try:
+            async with asyncio.timeout(grace), self._starting:
+                pass  # one that is just being started is ended like any other
+        except TimeoutError:
+            self._late = True
+            return f"does not answer; its rank {self.rank} ends by itself within {LEASE:.0f} s of its start"
         if self._process is None:
             return ""
         self._process.end()

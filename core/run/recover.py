@@ -89,6 +89,7 @@ class Recovery:
 
     def stop(self) -> None:
         """Give it up."""
+        self._blamed = None
         self._refused.clear()
         self._faults.clear()
         if self._task is not None and not self._task.done():

@@ -149,11 +149,15 @@ async def test_where_nothing_is_left_the_answer_ends_and_says_so(tiny, tmp_path:
         assert len(answer.ids) >= 20, "what there was of it stays"
 
 
-async def test_stopping_ends_a_recovery(tiny, tmp_path: Path) -> None:
+async def test_stopping_ends_a_recovery_and_cancelling_only_an_answer(tiny, tmp_path: Path) -> None:
     async with rehearsed(tiny("llama"), 1, tmp_path, max_tokens=LONG, recover=PATIENT) as live:
         request = await live.asked(PROMPT, tokens=5)
+        other = live.cluster.submit(Prompt(messages=[Turn("user", PROMPT)]), SAMPLED, "api")
         live.cluster.inject("cut", "demo-a")
         await live.until(lambda state: state.recovery and state.recovery.stage == "waiting", "waiting for it")
+        live.cluster.withdraw(other)
+        assert (await live.answered(other)).done.why == "cancel"
+        assert live.bus.state.recovering
         live.cluster.stop()
         assert (await live.answered(request)).done.why == "cancel"
         assert not live.bus.state.recovering
