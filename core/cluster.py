@@ -226,6 +226,8 @@ class Cluster:
         self._aftermath.consider(event)
         self._planner.consider(event)
         self._handmade.consider(event)
+        if isinstance(event, ev.ModelChosen):
+            self._serving.consider(event.spec.name)
 
     def take(self, plan: Plan) -> None:
         self._handmade.take(plan)
@@ -377,8 +379,10 @@ class Cluster:
     def serve(self) -> None:
         if self._serving.on:
             self._serving.end()
-        elif self._spec is not None:
-            self._spawn(self._serving.run(self._spec.name))
+        elif (model := self.bus.state.model) is not None:
+            self._spawn(self._serving.run(model.name))
+        else:
+            self._alert("warning", "api", "there is no model to serve yet")
 
     def withdraw(self, request: str) -> None:
         """End the answer to one request, whoever asked for it."""

@@ -66,7 +66,7 @@ class Models(Protocol):
         ...
 
     def use(self, path: str) -> None:
-        """Plan for another model. Refused while a run is live."""
+        """Plan for another model. Refused while `why_not_choose`."""
         ...
 
 
@@ -284,6 +284,17 @@ def _why_not_together(state: ClusterState) -> str | None:
             return f"{name}: {lacking.name} {lacking.told}; {lacking.remedy}" if lacking else None
         versions[name] = checked.mlx, checked.mlx_lm
     return unlike(versions) or None
+
+
+def why_not_choose(state: ClusterState) -> str | None:
+    """The reason another model cannot be planned for now, None when it can."""
+    if state.run is not None and state.run.live:
+        return "a run is live; stop it first"
+    if state.recovering:
+        return "the failed run is being recovered from; stop that first"
+    if state.bench is not None and state.bench.live:
+        return f"suite {state.bench.suite.name} is being measured"
+    return None
 
 
 def why_not_provision(state: ClusterState, device: str) -> str | None:

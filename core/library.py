@@ -16,6 +16,7 @@ from core.bus import Bus
 from core.circumstances import circumstances, hosts, wires
 from core.config import Config
 from core.files import write_private
+from core.intents import why_not_choose
 from core.member import Member
 from core.models import catalog, demo
 from core.models.found import DEMO, Fit, Model
@@ -24,8 +25,6 @@ from core.plan import memory
 from core.plan.plan import PlanError, Stage
 from core.text import clean_line
 from core.wish import Wish
-
-LIVE = "a run is live; stop it first"
 
 
 class _Memory(msgspec.Struct):
@@ -135,9 +134,8 @@ class Library:
         except ModelError as error:
             self._say("error", str(error))
             return
-        run = self._bus.state.run
-        if run is not None and run.live:
-            self._say("warning", LIVE)
+        if reason := why_not_choose(self._bus.state):
+            self._say("warning", reason)
             return
         self._bus.publish(ev.ModelChosen(t=time.time(), spec=spec))
         kept = self._recall()

@@ -19,6 +19,7 @@ class Serving:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._over: asyncio.Event | None = None
+        self._model = ""
 
     @property
     def on(self) -> bool:
@@ -30,9 +31,17 @@ class Serving:
         if self._over is not None:
             self._over.set()
 
+    def consider(self, model: str) -> None:
+        """End when another model is chosen: nobody shall get its words for those of the one served."""
+        if self.on and model != self._model:
+            self.end()
+            told = f"{self._model} is served no more; {model} can be"
+            self._engine.bus.publish(ev.Alert(t=time.time(), level="warning", subject="api", text=told))
+
     async def run(self, model: str) -> None:
         """Serve until told to end; what comes of it is published."""
         over = self._over = asyncio.Event()
+        self._model = model
         publish = self._engine.bus.publish
         try:
             # The server takes a quarter of a second to import, which is not the event loop's.
