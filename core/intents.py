@@ -304,6 +304,8 @@ def why_not_provision(state: ClusterState, device: str) -> str | None:
         return "it is no device of the cluster; enter adds a peer"
     if known.id == THIS_MACHINE:
         return "this computer uses the console's own Python"
+    if known.status == "untrusted":
+        return "its host key waits for your answer"
     if known.provisioned is not None and known.provisioned.how == "running":
         return "that is under way"
     if state.run is not None and state.run.live:

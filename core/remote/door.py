@@ -33,10 +33,16 @@ class Door:
         self._keys = keys
         self._publish = publish
         self._answer: asyncio.Future[bool] | None = None
+        self._turn = asyncio.Lock()
+        """One at a time comes in: there is one question, and its answer counts for all."""
 
     async def open(self) -> SshMachine:
         """A connected machine. Raises Refused when the user does not trust its key, OSError when it is lost,
         else as `connect`."""
+        async with self._turn:
+            return await self._open()
+
+    async def _open(self) -> SshMachine:
         while True:
             try:
                 machine = await connect(self._target, self._keys)

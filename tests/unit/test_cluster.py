@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -15,10 +18,13 @@ from core import events as ev
 from core.bus import Bus
 from core.cluster import Cluster
 from core.config import Config
+from core.intents import why_not_provision
 from core.joining import Wanted
 from core.models.spec import ModelSpec, read
 from core.rehearsal.rehearsal import Rehearsal
-from core.state import ClusterState
+from core.remote.door import Door
+from core.remote.hostkeys import HostKeys
+from core.state import ClusterState, apply
 from core.wish import Wish
 from tests.unit import modelfiles
 
@@ -85,6 +91,19 @@ async def test_a_prompt_launches_the_plan_and_ends_with_a_launch_that_fails(
             assert state.run is not None and state.run.stopped is not None and state.run.stopped.failed
 
 
+async def test_a_launch_right_after_a_stop_is_one(tmp_path: Path, spec: ModelSpec) -> None:
+    async with running(tmp_path, 1, spec) as cluster:
+        await until(cluster, planned_on("demo-a"))
+        seen: set[str] = set()
+        for _ in range(2):
+            cluster.launch()
+            state = await until(cluster, lambda state: state.run is not None and state.run.id not in seen)
+            assert state.run is not None
+            seen.add(state.run.id)
+            cluster.stop()
+            await until(cluster, lambda state: state.run is not None and not state.run.live)
+
+
 async def test_without_a_plan_a_prompt_is_not_taken(tmp_path: Path, spec: ModelSpec) -> None:
     async with running(tmp_path, 0, spec) as cluster:
         cluster.ask("Anybody there?")
@@ -128,3 +147,58 @@ async def test_a_listener_that_breaks_is_said_and_nothing_ends_by_it(tmp_path: P
         [told] = [alert.text for alert in state.alerts if alert.subject == "console"]
         assert told.startswith("RuntimeError in test_cluster.py:") and told.endswith(": out of luck")
         await until(cluster, lambda later: later.ticked > state.now)
+
+
+async def test_the_model_that_is_chosen_is_the_one_that_is_served_and_stays_it(
+    tmp_path: Path, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EXO_TUI_TOKEN", raising=False)
+    other = modelfiles.model(tmp_path / "other", modelfiles.LLAMA, modelfiles.llama())
+    async with running(tmp_path, 0, spec) as cluster:
+        cluster.bus.publish(ev.RecoveryChanged(t=time.time(), stage="waiting", text="for a device"))
+        cluster.library.use(str(other))
+        state = await until(cluster, lambda state: any(alert.subject == "model" for alert in state.alerts))
+        assert state.alerts[-1].text == "the failed run is being recovered from; stop that first"
+        assert state.model == spec
+        cluster.bus.publish(ev.RecoveryChanged(t=time.time(), stage="declined", text="given up"))
+        cluster.library.use(str(other))
+        await until(cluster, lambda state: state.model is not None and state.model.name == "other")
+
+        cluster.serve()
+        state = await until(cluster, lambda state: state.api is not None)
+        assert state.api is not None
+        answer = await asyncio.to_thread(urlopen, f"{state.api.url}/models", timeout=LIMIT)
+        with answer:
+            assert json.load(answer)["data"][0]["id"] == "other"
+        cluster.library.use(spec.path)
+        state = await until(cluster, lambda state: state.api is None)
+        assert "other is served no more; model can be" in [alert.text for alert in state.alerts]
+
+
+async def test_whoever_comes_second_to_an_unknown_device_does_not_ask_again(tmp_path: Path) -> None:
+    rehearsal, asked = Rehearsal(1), asyncio.Event()
+
+    def hear(event: ev.AnyEvent) -> None:
+        if isinstance(event, ev.TrustAsked):
+            asked.set()
+
+    await rehearsal.start()
+    try:
+        async with asyncio.timeout(LIMIT):
+            target = rehearsal.target(rehearsal.ports["demo-a"])
+            door = Door("demo-a", target, HostKeys(tmp_path / "known_hosts"), hear)
+            both = [asyncio.create_task(door.open()) for _ in range(2)]
+            await asked.wait()
+            asked.clear()
+            door.answer(True)
+            for machine in await asyncio.gather(*both):
+                await machine.close()
+        assert not asked.is_set()
+    finally:
+        await rehearsal.close()
+
+
+def test_a_device_whose_host_key_is_being_asked_about_is_not_provisioned_meanwhile() -> None:
+    seen = ev.DeviceSeen(t=1.0, device="mini", name="mini", address="mini.local", status="untrusted")
+    state = apply(ClusterState(), seen)
+    assert why_not_provision(state, "mini") == "its host key waits for your answer"
