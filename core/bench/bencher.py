@@ -69,6 +69,8 @@ class Bencher:
         self._going = asyncio.Event()
         self._going.set()
         self._collector = Collector()
+        self._run = ""
+        """The one being measured."""
         self._failure = ""
         """Why the last plan that could not be measured could not."""
         self._failures = 0
@@ -169,7 +171,7 @@ class Bencher:
             return trial
         self._failures += 1
         self._say("warning", f"{name}, {point.label}: {trial}")
-        if self._failures == FAILURES or not self._live():
+        if self._failures == FAILURES or not self._measurable():
             raise BenchError(trial)
         return None
 
@@ -180,37 +182,48 @@ class Bencher:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PRICED_S):
                 await self._bus.until(lambda state: state.plan is not None and bool(state.plan.forecast))
-        seen = self._bus.state.run.id if self._bus.state.run else ""
-        alerts = len(self._bus.state.alerts)
+        before = self._bus.state
+        seen = before.run.id if before.run else ""
         self._ground.launch()
+
+        def refused(state: ClusterState) -> str:
+            told = [one for one in state.alerts if one.subject == "launch" and one not in before.alerts]
+            return told[-1].text if told else ""
 
         def decided(state: ClusterState) -> bool:
             run = state.run
             if run is not None and run.id != seen:
                 return run.ready is not None or run.stopped is not None
-            return any(alert.subject == "launch" for alert in state.alerts[alerts:])
+            return bool(refused(state))
 
         state = await self._bus.until(decided)
         run = state.run
         if run is None or run.id == seen:
-            raise BenchError(state.alerts[-1].text)
+            raise BenchError(refused(state))
         if run.stopped is not None:
             raise BenchError(run.stopped.reason)
         if run.plan.stages != plan.stages:
             raise BenchError("another plan was launched meanwhile")
+        self._run = run.id
 
     async def _down(self) -> None:
-        if self._live():
+        """Have no run, nor one to come in place of one that failed. Raises BenchError."""
+
+        def down(state: ClusterState) -> bool:
+            return not state.recovering and (state.run is None or not state.run.live)
+
+        if not down(self._bus.state):
             self._ground.stop()
             try:
                 async with asyncio.timeout(STOP_S):
-                    await self._bus.until(lambda state: state.run is None or not state.run.live)
+                    await self._bus.until(down)
             except TimeoutError:
                 raise BenchError("the run before did not end") from None
 
-    def _live(self) -> bool:
+    def _measurable(self) -> bool:
+        """The run that was launched for this is there; what one says that took its place is of no use."""
         run = self._bus.state.run
-        return run is not None and run.live
+        return run is not None and run.live and run.id == self._run
 
     async def _trial(self, name: str, launch: int, point: Point, turn: int) -> Trial | str:
         """One repeat; a `turn` under 0 is a warm-up."""
@@ -226,8 +239,10 @@ class Bencher:
             await self._answered(asked)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TOLD_S):
-                    await self._bus.until(lambda state: not self._collector.pending or not self._live())
+                    await self._bus.until(lambda state: not self._collector.pending or not self._measurable())
             made = self._collector.trial()
+            if isinstance(made, Trial) and not self._measurable():
+                made = "its run ended before all of it was answered"
         except NotTaken as error:
             made = str(error)
         except asyncio.CancelledError:
@@ -255,7 +270,7 @@ class Bencher:
     async def _answered(self, requests: Sequence[str]) -> None:
         def done(state: ClusterState) -> bool:
             open_ = {request.id for request in state.open}
-            return open_.isdisjoint(requests) or not self._live()
+            return open_.isdisjoint(requests) or not self._measurable()
 
         await self._bus.until(done)
 

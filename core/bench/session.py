@@ -24,6 +24,15 @@ class Benches:
 
     async def run(self, suite: Suite) -> None:
         """Measure a suite on the plans it names; says why where that cannot be."""
+        if self._task is not None and not self._task.done():
+            self._say("warning", "a suite is being measured")
+            return
+        self._task = asyncio.create_task(self._measure(suite))
+        [ended] = await asyncio.gather(self._task, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
+
+    async def _measure(self, suite: Suite) -> None:
         state = self._bus.state
         spec, auto = state.model, state.auto
         if reason := why_not_bench(state):
@@ -49,9 +58,8 @@ class Benches:
             return
         model = await asyncio.to_thread(fingerprint, Path(spec.path))
         self._bencher = Bencher(self._ground, suite, contenders, spec.vocabulary, model)
-        self._task = asyncio.create_task(self._bencher.run())
         try:
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._bencher.run()
         finally:
             self._bencher = None
 
@@ -61,7 +69,7 @@ class Benches:
             self._bencher.pause(paused)
 
     def abort(self) -> None:
-        """End the suite; its run goes on."""
+        """End the suite, also before its first trial; its run goes on."""
         if self._task is not None:
             self._task.cancel()
 
