@@ -17,7 +17,7 @@ from core.bench.session import Benches
 from core.bench.suite import Suite
 from core.bus import Bus
 from core.cabling import Cabling
-from core.circumstances import wires
+from core.circumstances import hosts, wires
 from core.config import Config, ConfigError, keep
 from core.conversations.archive import Archive
 from core.conversations.manner import Manner
@@ -31,6 +31,7 @@ from core.joining import Wanted, why_not_add
 from core.library import Library
 from core.member import Member
 from core.models.spec import ModelSpec
+from core.plan.memory import room
 from core.plan.plan import Plan
 from core.planner import Planner
 from core.probe.message import Read
@@ -270,7 +271,8 @@ class Cluster:
         watch = self._config.watch
         limits = Limits(beat=watch.beat, silent=watch.silent)
         options, joined = self._config.run, wires(self.bus.state)
-        self.run = Run(plan, spec, machines, self.bus.publish, limits, joined, options)
+        free = room(spec, plan, hosts(self.bus.state))
+        self.run = Run(plan, spec, machines, self.bus.publish, limits, joined, options, free)
         try:
             await self.run.start()
         except LaunchError:

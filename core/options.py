@@ -6,7 +6,8 @@ import msgspec
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[run]`: what a run is launched with, and recorded with. Linux takes notice of `tunnel` alone."""
+    """`[run]`: what a run is launched with, and recorded with. Linux takes notice of `tunnel` and
+    `dequantise` alone."""
 
     fast_synch: bool | None = None
     """MLX_METAL_FAST_SYNCH. Reported as five times faster over RDMA and also as what hangs GPUs (mlx issues
@@ -16,6 +17,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Metal's watchdog end long commands (mlx issue 3267)."""
     wired: bool = True
     """MLX is told to keep as much in memory as Metal recommends, so that weights are not paged out."""
+
+    dequantise: bool = False
+    """Ranks on a CPU hold quantised weights as float32 where these fit and prove faster at loading. Sums are
+    then made in another order: a near tie between two tokens may fall the other way."""
 
     tunnel: bool = False
     """Ranks reach each other through the console's SSH connections: for networks that are not trusted."""
@@ -34,6 +39,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             words[self.fast_synch],
             "kept awake" * self.awake,
             "no wired limit" * (not self.wired),
+            "float32 where faster" * self.dequantise,
             "through SSH" * self.tunnel,
         )
         return ", ".join(filter(None, asked))

@@ -250,6 +250,7 @@ def _run_options(parser: argparse.ArgumentParser, default: str | None = None) ->
     ranks = parser.add_argument_group("how ranks run", "recorded with the run; also [run] in config.toml")
     for name, about in (
         ("--tunnel", "what they send each other goes through SSH"),
+        ("--dequantise", "on CPUs, quantised weights become float32 where these fit and prove faster"),
         ("--awake", "keep Macs awake with caffeinate -is"),
         ("--wired", "on Macs, keep weights in memory as Metal recommends (default)"),
     ):

@@ -34,11 +34,12 @@ def settings(args: Namespace) -> config.Config:
 
 def _options(args: Namespace, kept: Options) -> Options:
     fast, awake, wired = (getattr(args, name, None) for name in ("fast_synch", "awake", "wired"))
-    tunnel = getattr(args, "tunnel", None)
+    tunnel, dequantise = (getattr(args, name, None) for name in ("tunnel", "dequantise"))
     return Options(
         fast_synch=kept.fast_synch if fast is None else fast == "on",
         awake=kept.awake if awake is None else awake,
         wired=kept.wired if wired is None else wired,
+        dequantise=kept.dequantise if dequantise is None else dequantise,
         tunnel=kept.tunnel if tunnel is None else tunnel,
     )
 

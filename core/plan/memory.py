@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from core.models.spec import ModelSpec
 from core.plan.chips import CONSTANTS, chip
-from core.plan.plan import Footprint, Host, Stage
+from core.plan.plan import Footprint, Host, Plan, Stage
 
 RUNTIME = 160 * 2**20
 """Bytes a rank takes before it holds a tensor. Measured: mlx_lm imported in Python 3.11 is 78 MB
@@ -67,3 +69,15 @@ def footprint(spec: ModelSpec, stage: Stage, host: Host, context: int) -> Footpr
         runtime=runtime(host),
         usable=usable(host),
     )
+
+
+def room(spec: ModelSpec, plan: Plan, hosts: Iterable[Host]) -> dict[str, int]:
+    """Bytes that weights may take, by device, of a plan whose caches and workspaces are there as well."""
+    known = {host.id: host for host in hosts}
+    taken = {
+        device: footprint(spec, stage, known[device], plan.context)
+        for stage in plan.stages
+        for device in stage.devices
+        if device in known
+    }
+    return {device: max(0, one.usable - one.needed + one.weights) for device, one in taken.items()}

@@ -75,8 +75,10 @@ class Run:
         limits: Limits | None = None,
         wires: Sequence[Wire] = (),
         options: Options | None = None,
+        room: Mapping[str, int] | None = None,
     ) -> None:
-        """`wires` between the machines as they are now: RDMA is set up by them."""
+        """`wires` between the machines as they are now: RDMA is set up by them. `room`: bytes
+        that weights may take, by device, should they be dequantised."""
         self.id = secrets.token_hex(4)
         self.plan = plan
         self._spec = spec
@@ -95,6 +97,7 @@ class Run:
         self._machines = machines
         self._wires = wires
         self._options = options or Options()
+        self._room = room or {}
         self._tunnels = Tunnels()
         self.ranks = self._fresh()
 
@@ -155,10 +158,11 @@ class Run:
         for rank, post in zip(self.ranks, self.plan.posts, strict=True):
             rank.gigabytes = weights(self._spec, post.start, post.end, post.parts) / 1e9
             rank.stage = post.stage if post.parts > 1 else None
+        room = self._room if self._options.dequantise else {}
         more = {"beat": self._limits.beat, "kv_bits": self._spec.kv_bits, "wired": self._options.wired}
         results = await asyncio.gather(
             *(
-                rank.start({**order, **more}, self._options)
+                rank.start({**order, **more, "room": room.get(rank.device, 0)}, self._options)
                 for rank, order in zip(self.ranks, told, strict=True)
             ),
             return_exceptions=True,

@@ -251,6 +251,12 @@ class Rank:
                 self._publish(ev.RankPhased(t=now, run=run, rank=rank, **asdict(said)))
             case protocol.Loaded():
                 self.loaded = said
+                if said.packed_s is not None and said.float_s is not None:
+                    chosen = "weights became float32" if said.dequantised else "weights stay packed"
+                    packed, plain = (f"{one * 1e3:.3g} ms" for one in (said.packed_s, said.float_s))
+                    text = f"{chosen}: what takes {packed} packed takes {plain} as float32"
+                    subject = f"rank {rank} on {self.device}"
+                    self._publish(ev.Alert(t=now, level="info", subject=subject, text=text))
                 self._publish(ev.RankLoaded(t=now, run=run, rank=rank, **asdict(said)))
             case protocol.Beat():
                 self._beat_said, self._beaten = said, time.monotonic()

@@ -18,7 +18,7 @@ import mlx.nn as nn
 from mlx_lm.utils import dequantize_model
 
 PROMPT = 32  # tokens of prompt and of answer whose products are timed
-SPARE = 0.75  # of the memory given, for weights: caches and activations need the rest
+SPARE = 0.75  # of the room given: while it is loaded, a layer is there in both forms
 PLAIN = (nn.QuantizedLinear, nn.QuantizedEmbedding)
 
 

@@ -35,7 +35,7 @@ async def measure(model: Path, blas: str | None, dequantise: str, threads: str |
     with tempfile.TemporaryDirectory() as logs:
         package = Path(core.worker.__file__).parent
         cluster = Cluster(package, Path(logs), model, [layers])
-        cluster.extra = {"dequantise": dequantise, "memory": 1 << 33}
+        cluster.extra = {"room": (1 << 33) * (dequantise == "auto")}
         async with cluster as ranks:
             loaded = ranks.ranks[0].named("loaded")[0]
             answers = [

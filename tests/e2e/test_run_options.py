@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.bench.export import provenance
 from core.bench.provenance import card
+from core.events import Alert
 from core.session.format import read
 from core.state import Run, apply
 
@@ -52,6 +53,19 @@ def test_what_a_device_has_or_lacks_by_itself_is_recorded_too(exo, directory, tm
     run, plan = _launched(file)
     assert "kept awake, demo-a: fast synch on in its environment" in plan
     assert any("not kept awake: caffeinate: No such file" in line for line in run.ranks[0].log)
+
+
+def test_weights_become_float32_only_where_that_is_asked_for_and_faster(exo, directory, tmp_path) -> None:
+    file = tmp_path / "run.exo"
+    exo.run("run", directory("llama_q4"), *ASKED, "--demo-devices", 1, "--dequantise", "--record", file)
+
+    run, plan = _launched(file)
+    assert "float32 where faster" in plan
+    [loaded] = [rank.loaded for rank in run.ranks]
+    assert loaded is not None and loaded.packed_s is not None and loaded.float_s is not None
+    assert loaded.dequantised == (loaded.float_s < loaded.packed_s)
+    chosen = "weights became float32: " if loaded.dequantised else "weights stay packed: "
+    assert [one.text for one in read(file).events if isinstance(one, Alert) and chosen in one.text]
 
 
 def test_what_cannot_go_through_ssh_is_refused(exo, directory) -> None:

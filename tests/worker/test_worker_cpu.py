@@ -57,7 +57,7 @@ async def test_weights_stay_packed_unless_asked(cluster, alone) -> None:
 
 async def test_what_was_measured_is_told_and_decides(cluster) -> None:
     ranks = cluster("llama_q4", [2, 4])
-    ranks.extra = {"memory": 1 << 33, "dequantise": "auto"}
+    ranks.extra = {"room": 1 << 33}
     async with ranks:
         for one in ranks.ranks:
             [loaded] = one.named("loaded")
