@@ -1,26 +1,37 @@
-"""However a model is spread over the rehearsed devices, `exo-tui run` says what one process says."""
+"""However a model is spread over the rehearsed devices, it says what one process says."""
 
 from __future__ import annotations
 
 from itertools import accumulate
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from core.circumstances import hosts
+from core.wish import Wish
 from tests.e2e.conftest import COUNT, PROMPT
+from tests.e2e.rehearsed import rehearsed
 
 CASES = [
-    ("demo", "30", "sockets"),
-    ("demo", "7,23", "sockets"),
-    ("demo", "22,8", "ring"),
     ("demo", "10,12,8", "sockets"),
-    ("demo", "1,28,1", "ring"),
-    ("demo", "12,1,14,3", "sockets"),
-    ("llama", "1,2,1,2", "ring"),
     ("qwen3", "1,5", "ring"),
     ("qwen3_moe", "1,3,2", "sockets"),
     ("gpt_oss", "4,2", "sockets"),
     ("deepseek_v3", "2,4", "sockets"),
 ]
+"""Each by a command of its own."""
+SPLITS = {
+    "demo": [
+        ("30", "sockets"),
+        ("7,23", "sockets"),
+        ("22,8", "ring"),
+        ("1,28,1", "ring"),
+        ("12,1,14,3", "sockets"),
+    ],
+    "llama": [("1,2,1,2", "ring"), ("5,1", "sockets")],
+}
+"""One after the other on the same devices."""
 
 
 def _run(exo, model: str, path, *args: object) -> dict:
@@ -39,7 +50,33 @@ def test_tokens_are_those_of_one_process(model, split, backend, exo, directory, 
     assert said["tokens"] == alone(model)
     assert (said["split"], said["backend"]) == (layers, backend)
     _figures_are_whole(said)
-    _every_layer_is_held_once(said, layers)
+    _every_layer_is_held_once(said["certificate"], layers)
+    posts = [(held["device"], held["start"], held["end"]) for held in said["certificate"]["held"]]
+    assert [(rank["device"], rank["start"], rank["end"]) for rank in said["ranks"]] == posts
+
+
+@pytest.mark.timeout(360)
+@pytest.mark.parametrize("model", SPLITS)
+async def test_tokens_are_those_of_one_process_plan_after_plan(
+    model, directory, alone, tmp_path: Path
+) -> None:
+    async with rehearsed(directory(model), 4, tmp_path, everywhere=True, max_tokens=COUNT) as live:
+        state = live.bus.state
+        for split, backend in SPLITS[model]:
+            layers = tuple(int(part) for part in split.split(","))
+            plan = Wish(split=layers, backend=backend).plan(state.model, hosts(state))
+            live.cluster.take(plan)
+            live.cluster.relaunch()
+            state = await live.until(
+                lambda state, plan=plan: (
+                    state.run and state.run.ready and state.run.plan.stages == plan.stages
+                ),
+                f"a run of {split}",
+            )
+            answer = await live.answered(await live.asked(PROMPT))
+            assert list(answer.ids) == alone(model), split
+            assert (state.run.plan.split, state.run.plan.backend) == (layers, backend)
+            _every_layer_is_held_once(msgspec.to_builtins(state.run.certificate), list(layers))
 
 
 def test_a_tensor_group_says_what_one_process_says(exo, directory, alone) -> None:
@@ -99,13 +136,10 @@ def _figures_are_whole(said: dict) -> None:
         assert all(rank["wait_s"] > 0 for rank in said["ranks"])
 
 
-def _every_layer_is_held_once(said: dict, layers: list[int]) -> None:
+def _every_layer_is_held_once(certificate: dict, layers: list[int]) -> None:
     ends = list(accumulate(layers))
     ranges = list(zip([0, *ends[:-1]], ends, strict=True))
-    certificate = said["certificate"]
     assert certificate["layers"] == ends[-1]
     assert [(held["start"], held["end"]) for held in certificate["held"]] == ranges
-    assert [(rank["start"], rank["end"]) for rank in said["ranks"]] == ranges
-    assert [held["device"] for held in certificate["held"]] == [rank["device"] for rank in said["ranks"]]
     assert len({held["digest"] for held in certificate["held"]}) == len(layers)
     assert all(len(certificate[hashed]) == 64 for hashed in ("plan_sha256", "held_sha256"))
