@@ -32,13 +32,17 @@ class Tunnels:
     def __init__(self) -> None:
         self._ports: list[Port] = []
         self._carrying: set[asyncio.Task[None]] = set()
+        self._over = False
 
     async def open(self, machines: Sequence[Machine], ports: Sequence[int]) -> list[Peers]:
-        """For each rank where it finds the others: the next one by its tunnel. Raises OSError."""
+        """Where each rank finds the others: the next one by its tunnel. Raises OSError, also when closed."""
         told: list[Peers] = []
         for rank, machine in enumerate(machines):
             after = (rank + 1) % len(machines)
             port = await machine.listen(partial(self._carry, machines[after], ports[after]))
+            if self._over:
+                port.close()
+                raise OSError("it was stopped")
             self._ports.append(port)
             peers = [(LOOPBACK, one) for one in ports]
             peers[after] = (LOOPBACK, port.number)
@@ -59,6 +63,7 @@ class Tunnels:
 
     async def close(self) -> None:
         """Nothing is carried any more."""
+        self._over = True
         for port in self._ports:
             port.close()
         self._ports.clear()

@@ -17,12 +17,13 @@ from core.models.spec import ModelSpec, read
 from core.options import Options
 from core.plan.plan import Host, Plan
 from core.plan.propose import propose
-from core.remote.machine import LocalMachine, LocalProcess
+from core.remote.machine import LOOPBACK, LocalMachine, LocalPort, LocalProcess, Port, Taken
 from core.request import Prompt, Sampling
 from core.run.launch import LaunchError, Run
 from core.run.queue import Queue
 from core.run.rank import Rank
 from core.run.recover import Recovery
+from core.run.tunnels import Tunnels
 from core.run.watch import Limits, verdict
 from tests.e2e.processes import GUARD, below
 from tests.unit import modelfiles
@@ -47,6 +48,7 @@ class Hesitant(LocalMachine):
         super().__init__(sys.executable, folder)
         self.step = step
         self.there, self.told = asyncio.Event(), asyncio.Event()
+        self.ports: list[Port] = []
 
     async def _reached(self, step: str) -> None:
         if step == self.step:
@@ -62,6 +64,12 @@ class Hesitant(LocalMachine):
     async def start(self, argv: Sequence[str], folder: str | None = None) -> LocalProcess:
         await self._reached("start")
         return await super().start(argv, folder)
+
+    async def listen(self, taken: Taken) -> LocalPort:
+        await self._reached("listen")
+        port = await super().listen(taken)
+        self.ports.append(port)
+        return port
 
 
 @pytest.mark.parametrize("step", ["look", "start"])
@@ -82,6 +90,20 @@ async def test_a_launch_that_is_stopped_on_the_way_ends_with_all_it_has_started(
     assert not below(GUARD)
     assert isinstance(told[-1], ev.RunStopped) and not told[-1].failed
     assert not any(isinstance(event, ev.RunBlamed) for event in told)
+
+
+async def test_a_tunnel_that_is_there_only_after_the_stop_is_closed(tmp_path: Path) -> None:
+    machine, tunnels = Hesitant(tmp_path, "listen"), Tunnels()
+    async with asyncio.timeout(LIMIT):
+        opening = asyncio.create_task(tunnels.open([machine, machine], [1, 2]))
+        await machine.there.wait()
+        await tunnels.close()
+        machine.told.set()
+        with pytest.raises(OSError, match="it was stopped"):
+            await opening
+    [port] = machine.ports
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(LOOPBACK, port.number)
 
 
 async def test_how_long_the_model_took_to_come_is_not_held_against_a_rank(tmp_path: Path) -> None:
