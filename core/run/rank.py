@@ -183,10 +183,6 @@ class Rank:
             return f"cannot end rank {self.rank} (pid {self.pid}), not even by SIGKILL: it needs a reboot"
         return ""
 
-    async def ended(self) -> None:
-        """Wait until the process is gone."""
-        await asyncio.shield(self._tasks[-1])
-
     async def _beat(self) -> None:
         while self._process is not None:
             self._process.write(b"\n")
