@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tomllib
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from textual.binding import Binding
-from textual.keys import Keys
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys
 
 from tui.keymap import BESIDE
 
-_NAMED = {key.value for key in Keys}
+_NAMED = {key.value for key in Keys} | set(KEY_NAME_REPLACEMENTS.values())
 _HELD = ("ctrl+", "alt+", "shift+", "super+", "meta+")
 
 Groups = Mapping[str, tuple[Binding, ...]]
@@ -42,7 +42,22 @@ def read(path: Path, groups: Groups) -> tuple[dict[str, str], list[str]]:
     for clash, name in _clashes(groups, keymap):
         keymap.pop(name, None)
         problems.append(f"{path.name}: {clash}; {name} keeps its own key")
-    return keymap, problems
+    board = (*groups.get("HOLDING", ()), *groups.get("BOARD", ()))
+    return keymap | _shared(board, keymap), problems
+
+
+def _shared(bindings: Sequence[Binding], keymap: Mapping[str, str]) -> dict[str, str]:
+    """The keys that bindings of one screen keep although another, that works at other times, had or gets
+    the same: Textual takes a key that is moved, or moved to, from all of a screen's bindings."""
+    kept: dict[str, str] = {}
+    while True:
+        given = {**keymap, **kept}
+        moved = [(binding.key, given[binding.id]) for binding in bindings if binding.id in given]
+        taken = {key for keys in moved for told in keys for key in told.split(",")}
+        more = {b.id: b.key for b in bindings if b.id and b.id not in given and taken & {*b.key.split(",")}}
+        if not more:
+            return kept
+        kept |= more
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -58,7 +73,9 @@ def _is_key(key: str) -> bool:
     base = key
     while base.startswith(_HELD):
         base = base.split("+", 1)[1]
-    if len(base) == 1 or base in _NAMED:
+    if len(base) == 1:
+        return bool(unicodedata.name(base, ""))
+    if base in _NAMED:
         return True
     try:
         return bool(base) and bool(unicodedata.lookup(base.replace("_", " ").upper()))
@@ -67,10 +84,13 @@ def _is_key(key: str) -> bool:
 
 
 def _long(key: str) -> str:
-    """`?` as Textual names it: `question_mark`."""
-    if len(key) != 1 or key.isalnum():
-        return key
-    return unicodedata.name(key).lower().replace("-", "_").replace(" ", "_")
+    """`?` as Textual names it: `question_mark`, and `ctrl+/` `ctrl+slash`."""
+    held, base = key[:-1], key[-1]
+    if held and not held.endswith("+"):
+        return KEY_NAME_REPLACEMENTS.get(key, key)
+    if not base.isalnum():
+        base = unicodedata.name(base).lower().replace("-", "_").replace(" ", "_")
+    return held + KEY_NAME_REPLACEMENTS.get(base, base)
 
 
 def clashes(groups: Groups, keymap: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

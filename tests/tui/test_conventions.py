@@ -197,3 +197,25 @@ def test_what_went_wrong_is_told_once_with_a_remedy() -> None:
     ) in told
     assert any(title == "demo-a" and "no answer for 4 s · it is asked again" in text for title, text in told)
     assert not notices(after, after)
+
+
+def test_a_key_of_ones_own_may_be_punctuation_and_a_moved_one_leaves_the_others_alone(tmp_path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(
+        'launch = "@,_,ctrl+/"\nstop = "backslash"\nnew = "\\u0001"\nboard.pick = "v"\nboard.back = "z"\n',
+        "utf-8",
+    )
+    keys, problems = keysfile.read(path, keymap.groups())
+    assert (keys["launch"], keys["stop"]) == ("at,underscore,ctrl+slash", "backslash")
+    assert len(problems) == 1 and "new: \x01 is no key" in problems[0]
+    assert (keys["board.drop.space"], keys["board.put-back"]) == ("space", "escape")
+
+
+async def test_a_click_on_a_line_of_the_help_does_what_its_key_would(console: Open) -> None:
+    async with console(scenes.planned(), NARROW) as desk:
+        await desk.press("question_mark")
+        rows = desk.text.splitlines()
+        y = next(y for y, row in enumerate(rows) if "Launch the plan" in row)
+        await desk.pilot.click(offset=(rows[y].index("Launch"), y))
+        await desk.settle()
+        assert desk.intents.calls == [("launch",)] and "Launch the plan" not in desk.text

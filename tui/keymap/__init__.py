@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from textual.binding import Binding
 
-from tui.keymap.board import BOARD, HOLDING, NAME, PLANS
+from tui.keymap.board import BOARD, HOLDING, PLANS
 from tui.keymap.console import CHAT, CLUSTER, COMPOSER, CONSOLE, PLOTS
 from tui.keymap.dialogs import (
     ADD,
@@ -55,7 +55,6 @@ __all__ = [
     "LIST",
     "MAP",
     "MODELS",
-    "NAME",
     "PLAN",
     "PLANS",
     "PLAYBACK",
@@ -76,8 +75,6 @@ BESIDE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         (
             "LIST",
-            "BENCH",
-            "COMPARE",
             "DIALOG",
             "DOCTOR",
             "FORM",
@@ -92,7 +89,6 @@ BESIDE: dict[str, tuple[str, ...]] = {
             "COMPOSER",
             "FILTER_BAR",
             "HOLDING",
-            "NAME",
         ),
         (),
     ),
