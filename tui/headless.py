@@ -89,8 +89,8 @@ async def devices(args: Namespace) -> int:
         why = broken(state, link, lane)
         word = "broken" if why else "in use" if lane.last.address == link.in_use else "spare"
         trip = why or f"{lane.last.p50_us / 1e3:.3g} ms"
-        rates = lane.loaded and [rate for rate in (lane.loaded.there, lane.loaded.back) if rate is not None]
-        carries = f", {' there, '.join(pace(rate) for rate in rates)} back" if rates else ""
+        ways = (("there", lane.loaded.there), ("back", lane.loaded.back)) if lane.loaded else ()
+        carries = "".join(f", {pace(rate)} {way}" for way, rate in ways if rate is not None)
         print(f"path    {pair:24} {word:10} {told(lane.last):22} {trip}{carries}")
     for peer in state.peers.values():
         status = "announced" if peer.announced else "known"
