@@ -16,6 +16,7 @@ from textual.widget import Widget
 
 from tui.host import app_of
 from tui.keymap import key_names
+from tui.widgets.scroller import Scroller
 
 
 @runtime_checkable
@@ -78,9 +79,11 @@ def own_bindings(kind: type[DOMNode]) -> Iterator[Binding]:
 
 
 def title_of(node: DOMNode) -> str:
-    """`Cluster` for a ClusterPane, `Chat log` for a ChatLog."""
+    """`Cluster` for a ClusterPane, `Chat log` for a ChatLog, `Text` for what only scrolls."""
     if isinstance(node, App):
         return "Everywhere"
+    if isinstance(node, Scroller):
+        return "Text"
     name = re.sub(r"(Pane|Screen|Widget|View)$", "", type(node).__name__)
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*", name) or [name]
     return " ".join([words[0], *(word.lower() for word in words[1:])])
@@ -96,7 +99,7 @@ def gather(screen: Screen[Any], keymap: Mapping[str, str]) -> list[Group]:
             nodes.append(widget)
     if not screen.is_modal:
         nodes.append(app_of(screen))
-    groups: list[Group] = []
+    groups: dict[str, Group] = {}
     for node in nodes:
         seen: dict[str, Action] = {}
         for binding in own_bindings(type(node)):
@@ -104,8 +107,10 @@ def gather(screen: Screen[Any], keymap: Mapping[str, str]) -> list[Group]:
             if action is not None:
                 seen.setdefault(action.id, action)
         if seen:
-            groups.append(Group(title_of(node), tuple(seen.values())))
-    return groups
+            title = title_of(node)
+            before = groups[title].actions if title in groups else ()
+            groups[title] = Group(title, (*before, *seen.values()))
+    return list(groups.values())
 
 
 def _action(binding: Binding, node: DOMNode, screen: Screen[Any], keymap: Mapping[str, str]) -> Action | None:

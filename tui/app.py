@@ -125,11 +125,14 @@ class ConsoleApp(App[None]):
         """The main screen, under all others."""
         return cast(ConsoleScreen, self.screen_stack[0])
 
-    def action_help(self) -> None:
-        """Show the keys."""
+    @work(group="help", exclusive=True)
+    async def action_help(self) -> None:
+        """Show the keys; one that is clicked does its job."""
         from tui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen(gather(self.screen, self.keys)))
+        action = await self.push_screen_wait(HelpScreen(gather(self.screen, self.keys)))
+        if action is not None:
+            await action.run()
 
     async def action_pane(self, name: str) -> None:
         """A pane of the console, from wherever one is."""
