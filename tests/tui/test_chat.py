@@ -80,6 +80,7 @@ async def test_an_answer_being_written_can_be_neither_edited_nor_asked_again(con
     async with console([*READY, *scenes.asked(T)]) as desk:
         await desk.press("2", "e")
         assert "its answer is being written; s ends it" in desk.text
+        assert "s ends it · y copy" in desk.text and "e edit" not in desk.text
         assert desk.intents.calls == []
         await desk.press("s")
         assert desk.intents.calls == [("cancel",)]

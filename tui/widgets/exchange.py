@@ -16,6 +16,8 @@ GLIMPSE = 4
 _TAIL = 2000
 """Characters of a thought that are looked at for those rows."""
 KEYS = "e edit · r again · y copy · Y copy code"
+MEANWHILE = "s ends it · y copy · Y copy code"
+"""While the answer is being written."""
 
 
 def stats(request: Request, state: ClusterState) -> list[Cell]:
@@ -154,6 +156,8 @@ class Exchange(Rows):
         if told := status_line(request, self._state):
             made += Content.assemble(*told).wrap(width)
         if self.chosen:
-            keys = f"C continue · {KEYS}" if why_not_resume(self._state, request.id) is None else KEYS
+            keys = MEANWHILE if request.done is None else KEYS
+            if why_not_resume(self._state, request.id) is None:
+                keys = f"C continue · {keys}"
             made += Content.styled(keys, "$text-accent").wrap(width)
         return made
