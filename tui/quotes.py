@@ -23,6 +23,7 @@ class Quotes:
         self._quoter: Quoter | None = None
         self._quote: Quote | None = None
         self._asked: object = None
+        self._known: object = None
         self._task: asyncio.Task[None] | None = None
         self.left_out: Mapping[str, str] = {}
         """Why devices are not in the plan, as of the last time nothing was held."""
@@ -31,6 +32,11 @@ class Quotes:
     def busy(self) -> bool:
         """Others are being computed."""
         return self._task is not None and not self._task.done()
+
+    @property
+    def pending(self) -> bool:
+        """Those of what is shown are still to come."""
+        return self._table.shown is not None and self._key() != self._known
 
     def of(self, plan: Plan) -> Forecast | None:
         """The figures of a plan, or of the one before while they are computed; None where they cannot be."""
@@ -59,6 +65,7 @@ class Quotes:
                 self._quoter = await asyncio.to_thread(_new_quoter)
             state, auto = self._table.state, self._table.auto
             self._quote = await asyncio.to_thread(self._quoter.quote, state, plan, auto, why=why)
+            self._known = key
             if why:
                 self.left_out = self._quote.left_out
             self._changed()

@@ -474,3 +474,12 @@ async def test_the_chosen_device_is_on_the_screen_however_many_there_are(at_boar
         await player.press("down")
         assert player.screen.table.chosen == "studio-16"
         assert "16 studio-16" in player.text, player.text
+
+
+async def test_a_moved_pick_leaves_space_to_drop(at_board: Sit, config_folder: Path) -> None:
+    config_folder.mkdir(exist_ok=True)
+    (config_folder / "keys.toml").write_text('board.pick = "v"\n')
+    async with at_board(scenes.planned()) as player:
+        await player.press("v", "down", "space")
+        assert player.screen.table.hold is None
+        assert list(player.split) == ["demo-b", "demo-a", "demo-c"]

@@ -86,5 +86,3 @@ PLANS = (
     Binding("slash", "search", "Search", tooltip="Search by name", id="plans.search"),
     Binding("escape,q,o", "leave", "Close", tooltip="End the search, then close", id="plans.close"),
 )
-
-NAME = (Binding("escape", "dismiss", "Cancel", tooltip="Keep nothing", id="name.cancel"),)

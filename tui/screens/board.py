@@ -17,7 +17,7 @@ from textual.geometry import Region
 from textual.widgets import Static
 
 from core.plan.plan import PlanError
-from core.shelf import Kept
+from core.shelf import LONGEST, Kept
 from core.state import ClusterState
 from tui import keymap
 from tui.desk import Desk
@@ -25,9 +25,10 @@ from tui.edits import LIVE_ONLY, VERBS, change, why_not
 from tui.hand import Hold
 from tui.host import app_of
 from tui.quotes import Quotes
+from tui.screens.entry import Entry
 from tui.screens.explaining import Explaining
 from tui.screens.plan import PlanScreen
-from tui.screens.plans import NameScreen, PlansScreen
+from tui.screens.plans import PlansScreen
 from tui.screens.question import Question
 from tui.widgets.board import BoardTable
 from tui.widgets.boardhead import foot_rows, head_rows
@@ -115,7 +116,7 @@ class BoardScreen(Explaining):
             empty.update(Content(self._nothing()))
             head.show([line((" Board ", "bold reverse $text-accent"), width=width)])
         else:
-            figures = self.quotes.of(plan), self.quotes.auto
+            figures = self.quotes.of(plan), self.quotes.auto, self.quotes.pending
             head.show(head_rows(table, plan, *figures, self.replay, width))
             board.draw(view, self.query_one("#board-scroll").size.height)
         self.query_one("#board-foot", Rows).show(foot_rows(table, width))
@@ -295,7 +296,9 @@ class BoardScreen(Explaining):
         intents, board = self.desk.intents, self.table.board
         if intents is None or board is None:
             return
-        name = await app_of(self).push_screen_wait(NameScreen())
+        name = await app_of(self).push_screen_wait(
+            Entry("Keep this plan as", placeholder="a name", longest=LONGEST)
+        )
         if name:
             try:
                 kept = await asyncio.to_thread(intents.shelf.save, name, board.plan)

@@ -20,15 +20,24 @@ class Entry(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.ENTRY)
 
-    def __init__(self, title: str, value: str = "", about: str = "", placeholder: str = "") -> None:
+    def __init__(
+        self, title: str, value: str = "", about: str = "", placeholder: str = "", longest: int = 0
+    ) -> None:
         super().__init__()
         self._title, self._value, self._about, self._placeholder = title, value, about, placeholder
+        self._longest = longest
 
     def compose(self) -> ComposeResult:
         """The line and its keys."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = self._title
-            yield Input(self._value, placeholder=self._placeholder, select_on_focus=False, compact=True)
+            yield Input(
+                self._value,
+                placeholder=self._placeholder,
+                max_length=self._longest,
+                select_on_focus=False,
+                compact=True,
+            )
             if self._about:
                 yield Static(Content(self._about), classes="dialog-about", markup=False)
             yield KeyLine("enter takes it   esc leaves it")

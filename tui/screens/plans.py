@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import work
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from core.circumstances import hosts, wires
 from core.plan.compare import difference
 from core.plan.plan import Forecast, Plan, PlanError
 from core.plan.setting import Setting
-from core.shelf import LONGEST, Kept, Shelf
+from core.shelf import Kept, Shelf
 from core.state import ClusterState
 from tui import keymap
 from tui.host import app_of
@@ -27,28 +25,7 @@ from tui.screens.listing import ListScreen
 from tui.screens.question import Question
 from tui.widgets.cells import Cell, table
 from tui.widgets.figures import wall
-from tui.widgets.keybar import KeyLine
 from tui.widgets.picklist import Picklist
-
-
-class NameScreen(ModalScreen[str | None]):
-    """Asks for a name to keep a plan under."""
-
-    BINDINGS: ClassVar[list[BindingType]] = list(keymap.NAME)
-
-    def compose(self) -> ComposeResult:
-        """A line to write in."""
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = "Keep this plan as"
-            name = Input(placeholder="a name", max_length=LONGEST)
-            name.cursor_blink = False
-            yield name
-            yield KeyLine("enter keeps it   esc does not")
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """The name was written."""
-        event.stop()
-        self.dismiss(event.value.strip() or None)
 
 
 def compared(state: ClusterState, plan: Plan, others: list[tuple[str, Plan]]) -> list[str]:

@@ -19,9 +19,15 @@ from tui.widgets.cells import Cell, line
 
 
 def head_rows(
-    table: Table, plan: Plan, forecast: Forecast | None, base: Forecast | None, replay: bool, width: int
+    table: Table,
+    plan: Plan,
+    forecast: Forecast | None,
+    base: Forecast | None,
+    pending: bool,
+    replay: bool,
+    width: int,
 ) -> list[Content]:
-    """What it is; how fast; and whether it can be launched."""
+    """What it is; how fast, or that this is `pending`; and whether it can be launched."""
     state, board = table.state, table.board
     kind = board.kind if board else "pipeline"
     if kind == "tensor" and len(plan.stages) > 1:
@@ -37,10 +43,11 @@ def head_rows(
     if replay:
         origin = (" ■ recorded", "$muted")
     title: Cell = (" Board ", "bold reverse $text-accent")
+    against = base if state.by_hand or table.hold else None
     room = width - cell_len(title[0] + origin[0])
     return [
         line(title, origin, (_about(facts, room), "$muted"), width=width),
-        line(*_figures(plan, forecast, base if state.by_hand or table.hold else None, width), width=width),
+        line(*_figures(plan, forecast, against, pending, width), width=width),
         line(_launch(table, state, replay), width=width),
     ]
 
@@ -54,9 +61,12 @@ def _about(facts: dict[str, str], room: int) -> str:
     return about
 
 
-def _figures(plan: Plan, forecast: Forecast | None, base: Forecast | None, width: int) -> list[Cell]:
+def _figures(
+    plan: Plan, forecast: Forecast | None, base: Forecast | None, pending: bool, width: int
+) -> list[Cell]:
     if forecast is None:
-        return [(" no figures: not every device of the plan is there", "$muted")]
+        why = "computing the figures…" if pending else "no figures: not every device of the plan is there"
+        return [(f" {why}", "$muted")]
     name, left = tightest(plan, forecast)
     cells: list[Cell] = [(f" {forecast.decode_tps:.1f} tok/s", "bold")]
     cells += _against(forecast.decode_tps, base.decode_tps if base else None, more_is_better=True)
