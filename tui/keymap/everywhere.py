@@ -58,7 +58,7 @@ PLAYBACK = (
     Binding(
         "comma",
         "mark(-1)",
-        "Last mark",
+        "Mark before",
         key_display=",",
         tooltip="Back to the mark before: plan, launch, prompt, trial, fault, alert",
         id="play.mark.before",

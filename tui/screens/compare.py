@@ -106,3 +106,5 @@ class CompareScreen(Screen[None]):
         if len(self._reports) > 1:
             self._reports = [*self._reports[1:], self._reports[0]]
             self.paint()
+        else:
+            self.notify("There is no other recording to compare with", severity="warning")

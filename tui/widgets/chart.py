@@ -126,8 +126,8 @@ class Chart(Widget):
         held = [li for li in data.lines if li.series.held]
         if not held:
             said = line(_mark(self.chosen), (data.title, "bold $text-accent"), width=width)
-            why = line((f"no data yet — {data.empty}", "$muted"), width=width)
-            return [self._strip(said), self._strip(why)]
+            why = Content.styled(f"no data yet — {data.empty}", "$muted").wrap(max(1, width))
+            return [self._strip(row) for row in (said, *why)]
         head = legend(data, span, width, 1 if height < 8 else 2 if height < 16 else 4, self.chosen)
         rows = [self._strip(row) for row in head]
         size = (width, height - len(rows))

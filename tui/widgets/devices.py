@@ -239,7 +239,7 @@ def provenance(state: ClusterState, peer: ev.PeerSeen) -> str:
 
 
 class Devices(StateRows):
-    """The devices and new peers, one of them chosen while the pane has the focus."""
+    """The devices and new peers, of which one may be the chosen one."""
 
     chosen: str | None = None
     needle: str = ""

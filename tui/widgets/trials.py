@@ -91,5 +91,5 @@ def verdict_rows(progress: Progress, width: int) -> list[Content]:
     made = rows(progress.trials)
     if not made:
         return []
-    told = [line((text, ""), width=width) for text in export.busy(made)]
+    told = [row for text in export.busy(made) for row in Content(text).wrap(width)]
     return [*told, *Content.styled(export.meaning(made), "$muted").wrap(width)]
