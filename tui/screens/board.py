@@ -166,6 +166,16 @@ class BoardScreen(Explaining):
         _, action, given = parse(written)
         return self.check_action(action, given)
 
+    def _explain(self, key: str) -> None:
+        """In a recording most keys are left out; they say so all the same."""
+        if not self.replay:
+            super()._explain(key)
+            return
+        for binding in self._bindings.key_to_bindings.get(key, ()):
+            _, action, given = parse(binding.action)
+            if action in VERBS and (reason := self.why_not(action, given)):
+                self.say_not(action, reason)
+
     def say_not(self, action: str, reason: str) -> None:
         """Where the eyes are: below the board."""
         self.say(f"cannot {VERBS[action]}: {reason}")
