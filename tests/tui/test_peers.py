@@ -73,5 +73,5 @@ async def test_the_checks_of_a_device_are_listed_up_to_the_one_that_failed(conso
     )
     async with console([HERE, STUDIO, lost, ev.ExoSeen(t=T, device="studio", node="b1c2")], NARROW) as desk:
         await desk.press("enter")
-        for text in ("✓  reach", "✓  host key", "✗  login", "ssh-copy-id studio", "ssh_config", "node b1c2"):
+        for text in ("✓  reach", "✓  host key", "✖  login", "ssh-copy-id studio", "ssh_config", "node b1c2"):
             assert text in desk.text, text
