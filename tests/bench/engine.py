@@ -56,11 +56,12 @@ class Row:
     how: str  # alone, pipeline, tensor; sockets, ring
     blas: bool  # the machine's, not MLX's own
     threads: int = 1
+    room: int = 0  # bytes for weights to become float32 in, where that is faster
 
     @property
     def name(self) -> str:
         blas = f"OpenBLAS x{self.threads}" if self.blas else "reference"
-        return f"{self.who}, {self.how}, {blas}"
+        return f"{self.who}, {self.how}, {blas}{', dequantised' * bool(self.room)}"
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -70,6 +71,7 @@ class Row:
         return {**os.environ, "OPENBLAS_NUM_THREADS": str(self.threads), **found}
 
 
+ROOM = 2**31
 ROWS = [
     Row("mlx_lm", "alone", blas=False),
     Row("mlx_lm", "alone", blas=True),
@@ -83,6 +85,7 @@ ROWS = [
     # As a rank of ours runs unless told otherwise: as many threads as there are cores.
     Row("mlx_lm", "pipeline", blas=True, threads=2),
     Row("ours", "sockets", blas=True, threads=2),
+    Row("ours", "sockets", blas=True, threads=2, room=ROOM),
 ]
 COLUMNS = ["decode_tps", "prefill_tps", "ttft_s", *(f"aggregate_tps_{n}" for n in AT_ONCE), "idle_cpu"]
 HEADS = ["decode", "prefill", "TTFT s", *(f"all of {n}" for n in AT_ONCE), "idle CPU"]
@@ -125,7 +128,9 @@ async def ours(row: Row, path: Path, split: list[int], prompt: int, answer: int)
         with tempfile.TemporaryDirectory() as folder:
             package = Path(folder) / "worker"
             shutil.copytree(Path(core.worker.__file__).parent, package)
-            async with Cluster(package, Path(folder), path, split, row.how) as ranks:
+            made = Cluster(package, Path(folder), path, split, row.how)
+            made.extra = {"room": row.room}
+            async with made as ranks:
                 return await _measured(ranks, prompt, answer)
     finally:
         os.environ.clear()
