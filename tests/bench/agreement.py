@@ -122,7 +122,7 @@ def mlx_lm(model: Path, folder: Path) -> Iterator[bool]:
         # The BLAS that ranks find, and one thread of it as those of a rehearsal have. Weights are float32:
         # nothing is dequantised.
         alone = subprocess.run(
-            [sys.executable, script, model, "alone", str(PROMPT), str(TOKENS)],
+            [sys.executable, script, model, "alone", str(PROMPT), str(TOKENS), str(TIMES)],
             env={**os.environ, **guard.faster(dict(os.environ)), "OPENBLAS_NUM_THREADS": "1"},
             stdout=subprocess.PIPE, check=True,
         )  # fmt: skip
