@@ -36,9 +36,10 @@ from core.plan.plan import Plan
 from core.planner import Planner
 from core.probe.message import Read
 from core.rehearsal.rehearsal import Rehearsal
-from core.remote.connection import Target
 from core.remote.door import Door
-from core.remote.machine import LocalMachine, Machine
+from core.remote.local import LocalMachine
+from core.remote.machine import Machine
+from core.remote.target import Target
 from core.request import NotTaken, Prompt, QueueFull, Sampling, Source
 from core.routes import Routes
 from core.run.aftermath import Aftermath

@@ -14,8 +14,8 @@ from msgspec import Meta
 
 from core.folders import cache_folder, config_folder, data_folder
 from core.options import Options
-from core.remote.connection import WORK, Target
 from core.remote.hostkeys import HostKeys
+from core.remote.target import WORK, Target
 from core.state import THIS_MACHINE
 
 

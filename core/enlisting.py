@@ -13,7 +13,7 @@ from core.joining import SSH, Wanted
 from core.peers.finder import Finder
 from core.peers.known import Known
 from core.rehearsal.rehearsal import Rehearsal
-from core.remote.connection import WORK, Target
+from core.remote.target import WORK, Target
 
 
 def finder(config: Config, rehearsal: Rehearsal | None, publish: Callable[[AnyEvent], None]) -> Finder:

@@ -28,7 +28,7 @@ from core import events as ev
 from core.bus import Bus
 from core.peers.adverts import Board, advert
 from core.probe import message, parse
-from core.remote.machine import LocalMachine
+from core.remote.local import LocalMachine
 from core.run import protocol
 from core.run.rank import Rank
 from core.session.record import Recorder

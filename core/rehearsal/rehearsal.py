@@ -18,8 +18,8 @@ import msgspec
 
 from core.rehearsal.device import Role
 from core.rehearsal.tree import descendants
-from core.remote.connection import Target
 from core.remote.hostkeys import HostKeys
+from core.remote.target import Target
 from core.text import clean_line
 
 BUDGETS = (2.0, 1.5, 1.0)

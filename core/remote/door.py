@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from core import events as ev
 from core.remote import provision
-from core.remote.connection import SshMachine, Target, connect
+from core.remote.connection import connect
 from core.remote.hostkeys import HostKeys, HostKeyUnknown
+from core.remote.ssh import SshMachine
+from core.remote.target import Target
 from core.text import clean_line
 
 

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
-from core.remote.connection import quoted
 from core.remote.machine import Machine
+from core.remote.ssh import quoted
 from core.text import clean_line
 
 FOLDER = ".local/share/exo-tui/python"

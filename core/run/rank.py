@@ -15,7 +15,8 @@ from msgspec.structs import asdict
 import core.worker
 from core import events as ev
 from core.options import Options
-from core.remote.machine import Exit, LocalMachine, Machine, Process
+from core.remote.local import LocalMachine
+from core.remote.machine import Exit, Machine, Process
 from core.run import protocol
 from core.run.watch import Facts
 from core.text import clean, clean_line

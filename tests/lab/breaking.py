@@ -16,7 +16,7 @@ import psutil
 
 from core.cluster import Cluster
 from core.rehearsal.rehearsal import Rehearsal
-from core.remote.connection import Target
+from core.remote.target import Target
 from core.state import ClusterState
 from tests.lab.cluster import ours
 from tests.lab.host import UID, Host

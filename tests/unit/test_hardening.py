@@ -12,8 +12,9 @@ import pytest
 from core import events as ev
 from core.bus import Bus
 from core.peers.adverts import PEERS, Board, advert
-from core.remote.connection import Target, Unreachable, connect
+from core.remote.connection import Unreachable, connect
 from core.remote.hostkeys import HostKeys
+from core.remote.target import Target
 from core.session.format import read
 from core.session.record import Recorder
 

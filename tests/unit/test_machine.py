@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.remote.machine import LONGEST_LINE, Exit, LocalMachine, Process, content_name, split_lines
+from core.remote.local import LocalMachine
+from core.remote.machine import LONGEST_LINE, Exit, Process, content_name, split_lines
 from core.run.rank import worker_files
 
 LIMIT = 30.0

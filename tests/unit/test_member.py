@@ -20,7 +20,8 @@ from core.probe import frame
 from core.remote.connection import Unreachable
 from core.remote.door import Refused
 from core.remote.hostkeys import HostKeyChanged
-from core.remote.machine import LocalMachine, Machine
+from core.remote.local import LocalMachine
+from core.remote.machine import Machine
 from core.state import ClusterState, Device
 
 LIMIT = 30.0

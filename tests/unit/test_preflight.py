@@ -15,7 +15,7 @@ from core import events as ev
 from core.checks import ENTRY, checks
 from core.plan.check import unlike
 from core.probe.preflight import MARK, Seen, judge, preflight, read
-from core.remote.machine import LocalMachine
+from core.remote.local import LocalMachine
 from core.remote.provision import here
 from core.state import ClusterState, apply
 from core.text import clean_line

@@ -11,7 +11,7 @@ import pytest
 
 from core import events as ev
 from core.options import Options
-from core.remote.machine import LocalMachine
+from core.remote.local import LocalMachine
 from core.run.protocol import Tokens, decode
 from core.run.rank import Rank
 

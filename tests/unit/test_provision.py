@@ -10,10 +10,10 @@ import asyncssh
 import pytest
 
 from core.remote import provision
-from core.remote.connection import Target
 from core.remote.door import Door
 from core.remote.hostkeys import HostKeys
-from core.remote.machine import LocalMachine, LocalProcess
+from core.remote.local import LocalMachine, LocalProcess
+from core.remote.target import Target
 
 WANTED = {"mlx": "1.0", "mlx-lm": "2.0"}
 PYTHON = """#!/bin/sh

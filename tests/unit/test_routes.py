@@ -9,7 +9,7 @@ from core.bus import Bus
 from core.circumstances import circumstances, wires
 from core.events import LinkKind
 from core.plan.plan import Plan, Stage, Wire
-from core.remote.machine import LocalMachine
+from core.remote.local import LocalMachine
 from core.routes import Routes
 from core.run.orders import orders
 from core.state import Link

@@ -17,7 +17,8 @@ from core.models.spec import ModelSpec, read
 from core.options import Options
 from core.plan.plan import Host, Plan
 from core.plan.propose import propose
-from core.remote.machine import LOOPBACK, LocalMachine, LocalPort, LocalProcess, Port, Taken
+from core.remote.local import LocalMachine, LocalPort, LocalProcess
+from core.remote.machine import LOOPBACK, Port, Taken
 from core.request import Prompt, Sampling
 from core.run.launch import LaunchError, Run
 from core.run.queue import Queue

@@ -11,7 +11,7 @@ import pytest
 
 from core.options import Options
 from core.plan.plan import Backend, Plan, Stage
-from core.remote.machine import LocalMachine
+from core.remote.local import LocalMachine
 from core.run import laps
 
 LIMIT = 60.0
