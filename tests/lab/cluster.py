@@ -95,6 +95,13 @@ class Command:
     def complaints(self) -> str:
         return self._log.read_text()
 
+    def complains(self, word: str) -> None:
+        """Wait until it has said this on standard error."""
+        end = time.monotonic() + LIMIT
+        while word not in self.complaints:
+            assert self.process.poll() is None and time.monotonic() < end, self.complaints
+            time.sleep(0.02)
+
     def first_output(self) -> bytes:
         """Wait for the first bytes on standard output."""
         assert self.process.stdout is not None

@@ -288,6 +288,8 @@ def _console_gone(lab: Lab, folder: str, number: int, name: str, phase: str) -> 
             end = time.monotonic() + LIMIT
             while time.monotonic() < end and not all(workers(host) for host in lab.machines):
                 time.sleep(0.02)
+        elif phase == "idle":
+            command.complains("is served at")
         else:
             command.first_output()
         begun = time.monotonic()
