@@ -14,6 +14,7 @@ from core.api.errors import ApiError
 from core.api.forms import Document, text_of
 from core.api.schema import GREEDY, Count, Stop
 from core.request import Prompt, Sampling
+from core.text import MALFORMED
 
 _REASONS = {"stop": "end_turn", "length": "max_tokens"}
 
@@ -205,7 +206,10 @@ class MessageForm:
 
 
 def _use(call: ev.ToolCall) -> Document:
-    arguments: object = msgspec.json.decode(call.arguments or "{}")
+    try:
+        arguments: object = msgspec.json.decode(call.arguments or "{}")
+    except MALFORMED:  # a rank's word, and no JSON: shown as it came
+        arguments = {"unparsed": call.arguments}
     return {
         "type": "tool_use",
         "id": call.id or f"toolu_{secrets.token_hex(8)}",

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from core import events as ev
+from core.api.anthropic import MessageForm
 from tests.api.served import Served
 
 PATH = "/v1/messages"
@@ -113,3 +115,13 @@ def test_anthropics_header_carries_the_token(server) -> None:
     body = msgspec.json.encode(SAY)
     for key, status in ((server.token, 200), ("wrong", 401)):
         assert server.http("POST", PATH, body, authorization="", x_api_key=key)[0] == status
+
+
+def test_arguments_that_are_no_json_are_shown_as_a_rank_gave_them() -> None:
+    said = ev.TokensStreamed(
+        t=0.0, request="r", ids=(1,), text="", calls=(ev.ToolCall(name="f", arguments='{"a": '),)
+    )
+    done = ev.RequestDone(t=0.0, request="r", why="stop")
+    [block] = MessageForm("m").whole([said], done)["content"]
+    assert (block["name"], block["input"]) == ("f", {"unparsed": '{"a": '})
+    assert MessageForm("m").piece(said)[0]["type"] == "content_block_start"
