@@ -255,32 +255,32 @@ class Cluster:
     async def _launch(self) -> None:
         plan = self.bus.state.plan
         assert plan is not None
-        if not await self._bring_up(plan) and not self.bus.state.recovering:
-            self._queue.end("error", self.bus.state.alerts[-1].text)
+        try:
+            await self._bring_up(plan)
+        except LaunchError as error:  # said by then
+            if not self.bus.state.recovering:
+                self._queue.end("error", str(error))
 
-    async def _bring_up(self, plan: Plan) -> bool:
-        """Launch a plan and put it to work; whether it came up."""
+    async def _bring_up(self, plan: Plan) -> None:
+        """Launch a plan and put it to work. Raises LaunchError."""
         spec = self.bus.state.model
         assert spec is not None
         machines: dict[str, Machine] = {}
         for post in plan.posts:
             machine = self._members[post.device].machine
             if machine is None:
-                self._alert("error", "launch", f"{post.device} was lost")
-                return False
+                reason = f"{post.device} was lost"
+                self._alert("error", "launch", reason)
+                raise LaunchError(reason)
             machines[post.device] = machine
         watch = self._config.watch
         limits = Limits(beat=watch.beat, silent=watch.silent)
         options, joined = self._config.run, wires(self.bus.state)
         free = room(spec, plan, hosts(self.bus.state))
         self.run = Run(plan, spec, machines, self.bus.publish, limits, joined, options, free)
-        try:
-            await self.run.start()
-        except LaunchError:
-            return False  # said by the run itself
+        await self.run.start()
         self._queue.put_all(self.run)
         self._spawn(self.run.watch())
-        return True
 
     async def _spare(self, without: Collection[str]) -> Plan:
         return await self._planner.spare(without)

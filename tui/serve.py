@@ -78,7 +78,7 @@ def _refused(state: ClusterState) -> bool:
 def _reason(state: ClusterState) -> str:
     if state.run is not None and state.run.stopped is not None:
         return state.run.stopped.reason
-    return state.alerts[-1].text
+    return next(alert.text for alert in reversed(state.alerts) if alert.subject == "launch")
 
 
 def _print_alert(event: ev.AnyEvent) -> None:

@@ -15,6 +15,7 @@ from core import events as ev
 from core.bus import Bus
 from core.config import Recover
 from core.plan.plan import Plan, PlanError
+from core.run.launch import LaunchError
 from core.run.queue import Queue
 from core.state import ClusterState
 
@@ -33,8 +34,8 @@ LOOK_S = 0.25
 
 Make = Callable[[Collection[str]], Awaitable[Plan]]
 """A plan without some devices. Raises PlanError."""
-Launch = Callable[[Plan], Awaitable[bool]]
-"""Launch a plan; whether it came up. Returns when it is ready or has failed."""
+Launch = Callable[[Plan], Awaitable[None]]
+"""Launch a plan. Returns when it is ready, raises LaunchError when it has failed."""
 
 
 class Recovery:
@@ -146,7 +147,11 @@ class Recovery:
             devices = [device for stage in plan.stages for device in stage.devices]
             self._without |= {d for stage in before.stages for d in stage.devices} - set(devices)
             self._change("launching", f"going on with {', '.join(devices)}")
-            if await self._launch(plan):
+            try:
+                await self._launch(plan)
+            except LaunchError:
+                pass  # how it ended is looked at below
+            else:
                 took = time.monotonic() - began
                 self._say("info", "recovery", f"goes on after {took:.1f} s, on {', '.join(devices)}")
                 self._change("done", f"went on after {took:.1f} s")

@@ -104,6 +104,26 @@ async def test_a_launch_right_after_a_stop_is_one(tmp_path: Path, spec: ModelSpe
             await until(cluster, lambda state: state.run is not None and not state.run.live)
 
 
+async def test_a_launch_that_is_stopped_ends_its_prompt_and_is_no_error(
+    tmp_path: Path, spec: ModelSpec
+) -> None:
+    async with running(tmp_path, 1, spec) as cluster:
+        await until(cluster, planned_on("demo-a"))
+        cluster.ask("Anybody there?")
+        await until(cluster, lambda state: state.run is not None)
+        cluster.stop()
+        state = await until(cluster, lambda state: state.active is None)
+        [request] = state.requests.values()
+        assert request.done is not None
+        assert (request.done.why, request.done.detail) == ("cancel", "you stopped it")
+        launch = cluster._launching
+        assert launch is not None
+        async with asyncio.timeout(LIMIT):
+            await asyncio.wait({launch})
+        assert launch.exception() is None
+    assert [alert.text for alert in cluster.bus.state.alerts if alert.level == "error"] == []
+
+
 async def test_without_a_plan_a_prompt_is_not_taken(tmp_path: Path, spec: ModelSpec) -> None:
     async with running(tmp_path, 0, spec) as cluster:
         cluster.ask("Anybody there?")
