@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _ABOVE = argparse.SUPPRESS
 """Default of an option that may also stand before the command: what was said there holds."""
+_RECORDED = ("tui.open:console", "tui.open:demo", "tui.headless:run", "tui.serve:serve")
 
 
 class UsageError(Exception):
@@ -25,7 +26,10 @@ class Failure(Exception):
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """What was typed. Raises UsageError."""
-    return _parser().parse_args(argv)
+    args = _parser().parse_args(argv)
+    if args.record is not None and args.command not in _RECORDED:
+        raise UsageError("--record is for the console, demo, run and serve; bench and tune record to --out")
+    return args
 
 
 def run(argv: Sequence[str]) -> int:
@@ -253,10 +257,9 @@ def _run_options(parser: argparse.ArgumentParser, default: str | None = None) ->
         ("--dequantise", "on CPUs, quantised weights become float32 where these fit and prove faster"),
         ("--awake", "keep Macs awake with caffeinate -is"),
         ("--wired", "on Macs, keep weights in memory as Metal recommends (default)"),
+        ("--fast-synch", "on Macs, set MLX_METAL_FAST_SYNCH (default: as it is there)"),
     ):
         ranks.add_argument(name, action=argparse.BooleanOptionalAction, default=default, help=about)
-    fast = "on Macs, set MLX_METAL_FAST_SYNCH"
-    ranks.add_argument("--fast-synch", choices=("on", "off"), default=default, help=fast)
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:

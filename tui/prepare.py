@@ -29,19 +29,9 @@ def settings(args: Namespace) -> config.Config:
         kept = config.load()
     except config.ConfigError as error:
         raise UsageError(str(error)) from None
-    return replace(kept, run=_options(args, kept.run))
-
-
-def _options(args: Namespace, kept: Options) -> Options:
-    fast, awake, wired = (getattr(args, name, None) for name in ("fast_synch", "awake", "wired"))
-    tunnel, dequantise = (getattr(args, name, None) for name in ("tunnel", "dequantise"))
-    return Options(
-        fast_synch=kept.fast_synch if fast is None else fast == "on",
-        awake=kept.awake if awake is None else awake,
-        wired=kept.wired if wired is None else wired,
-        dequantise=kept.dequantise if dequantise is None else dequantise,
-        tunnel=kept.tunnel if tunnel is None else tunnel,
-    )
+    asked = {name: getattr(args, name, None) for name in Options.__struct_fields__}
+    said = {name: value for name, value in asked.items() if value is not None}
+    return replace(kept, run=replace(kept.run, **said))
 
 
 async def model(name: str, cache: Path, kv_bits: int = 0) -> ModelSpec:

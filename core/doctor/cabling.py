@@ -10,7 +10,7 @@ from core.state import ClusterState
 from core.ways import distinct
 from core.wiring import Cable, End, RdmaState, Wiring
 
-_TODO: Mapping[RdmaState, tuple[Severity, str, str]] = {
+_REMEDY: Mapping[RdmaState, tuple[Severity, str, str]] = {
     "off there": ("warning", "RDMA is off at the other end", "see what is said of that Mac, or ask it"),
     "port down": (
         "warning",
@@ -91,9 +91,9 @@ def _blocked(
     cable: Cable, a: End, b: End, wirings: Mapping[str, Wiring], plan: Mapping[str, tuple[str, str]]
 ) -> Iterator[Finding]:
     for end, other, which in ((a, b, 0), (b, a, 1)):
-        if end.rdma not in _TODO or (end.rdma == "off there" and other.rdma == "off here"):
+        if end.rdma not in _REMEDY or (end.rdma == "off there" and other.rdma == "off here"):
             continue
-        level, what, todo = _TODO[end.rdma]
+        level, what, todo = _REMEDY[end.rdma]
         commands: tuple[Command, ...] = ()
         if end.rdma == "no IPv4" and end.interface:
             commands = _give_address(cable, end, which, wirings[end.device], plan)
