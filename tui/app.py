@@ -12,6 +12,7 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.driver import Driver
+from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widget import Widget
@@ -29,6 +30,7 @@ from tui.desk import Desk
 from tui.plain import Ascii
 from tui.screens.console import ConsoleScreen
 from tui.screens.question import Question
+from tui.typeahead import Settled, TypeAhead
 
 Connect = Callable[[], Awaitable[Intents]]
 
@@ -56,6 +58,7 @@ class ConsoleApp(App[None]):
         encoding = sys.__stderr__.encoding if sys.__stderr__ is not None else None
         self._plain = [Ascii()] if plain(os.environ, encoding) else []
         super().__init__()
+        self._ahead = TypeAhead(lambda: self.focused or self.screen, self.post_message, self.set_timer)
         self.title = title
         self.animation_level = "none"
         self.desk = Desk(bus, playback)
@@ -86,6 +89,19 @@ class ConsoleApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """There is one main screen."""
         return ConsoleScreen(self.desk, self.title)
+
+    async def on_event(self, event: Event) -> None:
+        """Keys one after the other, each when what the one before began is there."""
+        typed = isinstance(event, Key | Paste) and not event.is_forwarded
+        if typed and self._ahead.holds(event):
+            return
+        await super().on_event(event)
+        if typed:
+            self._ahead.sent()
+
+    def on_settled(self, message: Settled) -> None:
+        """A key is dealt with."""
+        self._ahead.settled(message)
 
     def on_mount(self) -> None:
         """Connect once the first picture is out."""

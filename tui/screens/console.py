@@ -225,8 +225,7 @@ class ConsoleScreen(Chatting):
             self.action_pane("chat")
             return
         self._front("chat")
-        # At once, as `focus` would not: what is typed next may be waiting behind the key already.
-        self.set_focus(self.query_one(Composer))
+        self.query_one(Composer).focus()
 
     def on_chat_pane_wanted(self, message: ChatPane.Wanted) -> None:
         """Enter in the conversation."""

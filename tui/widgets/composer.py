@@ -97,15 +97,6 @@ class Composer(TextArea):
             event.stop()
             event.prevent_default()
             self.action_submit()
-        elif not event.is_printable and self._begins_line(event.key):
-            # As a binding it would come after letters that were typed after it.
-            event.stop()
-            event.prevent_default()
-            self.action_newline()
-
-    def _begins_line(self, key: str) -> bool:
-        bound = self.screen.active_bindings.get(key)
-        return bound is not None and bound.node is self and bound.binding.action == "newline"
 
     async def _on_paste(self, event: Paste) -> None:
         event.text = clean(event.text.replace("\r\n", "\n").replace("\r", "\n"), LONGEST)
