@@ -28,10 +28,10 @@ from core.bench.suite import Point
 from core.bench.table import ENOUGH_LAUNCHES
 
 CONFIDENCE = 0.99
-LAUNCH_SD = 0.02
+LAUNCH_SD = 0.04
 """Spread of the means of launches of one plan, as a share, assumed where it was not measured: a prior, which
-three launches replace. `python -m tests.bench.believed` prints what it is on a machine: 2.5 % over five
-launches here, on a machine that was not always idle, and ten times that while others kept a core busy."""
+three launches replace. `python -m tests.bench.believed` prints what it is on a machine: 2.5 to 4.6 % in four
+batches of steady sessions on a virtual machine of two cores."""
 WIDEST = math.log(1000)
 """Two repeats may bound a factor by a thousand or a million: neither says anything."""
 
@@ -107,6 +107,11 @@ def compare(first: Side, second: Side) -> Comparison:
         ),
     ]
     findings += _texts(first, second)
+    findings += [
+        Finding(finding.weight, f"{side.name}: {finding.text}")
+        for side in (first, second)
+        for finding in lint.unsteady(side.trials)
+    ]
     if overall is None and not any(finding.weight == "not comparable" for finding in findings):
         findings.append(Finding("not comparable", "no point was measured more than once on both sides"))
     forbidden = any(finding.weight == "not comparable" for finding in findings)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Literal
 
 import msgspec
 
+from core.bench.metrics import Trial, telling
 from core.bench.provenance import Card
+from core.bench.stats import variance
+from core.bench.table import rows
 from core.models import fingerprint
 
 BUSY = 0.5
@@ -15,6 +20,12 @@ BUSY = 0.5
 LATER = 1.5
 """A link whose round trip grew so much while measuring is told of."""
 JUMP_S = 0.1
+STEADY = 0.15
+"""Spread of the runs of one launch, as a share, from which the machine itself was not steady: a slow patch of
+some seconds is told apart from nothing else. Undisturbed sessions of `python -m tests.bench.believed` stay
+under 0.11, those with a patch at half speed are over 0.2."""
+TOLD = 4
+"""Runs that tell whether they are steady."""
 
 Weight = Literal["not comparable", "with care", "missing"]
 
@@ -29,6 +40,23 @@ class Finding(msgspec.Struct, frozen=True):
 def doubts(card: Card) -> list[Finding]:
     """What a reader of one result has to know."""
     return [*_unknown(card), *_disturbed(card)]
+
+
+def unsteady(trials: Sequence[Trial]) -> list[Finding]:
+    """Launches whose runs of one and the same thing went at different speeds."""
+    asked = (row for row in rows(trials) if row.point)
+    return [finding for row in asked for finding in _unsteady(row.plan, row.label, row.trials)]
+
+
+def _unsteady(plan: str, label: str, trials: Sequence[Trial]) -> Iterator[Finding]:
+    metric = telling(trials[0].point)
+    for _, launch in groupby(trials, lambda trial: trial.launch):
+        found = [value for trial in launch if (value := metric.of(trial))]
+        spread = math.sqrt(variance([math.log(value) for value in found]))
+        if len(found) >= TOLD and spread > STEADY:
+            few, many = f"{min(found):.3g}", f"{max(found):.3g} {metric.unit}"
+            text = f"{plan}, {label}: not steady, its runs went from {few} to {many}"
+            yield Finding("with care", text)
 
 
 def _unknown(card: Card) -> Iterator[Finding]:

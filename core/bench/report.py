@@ -43,7 +43,7 @@ def report(recording: Recording, name: str) -> Report:
         trials=trials,
         rows=tuple(rows(trials, goal)),
         metrics=(*METRICS, goodput(goal)) if goal else METRICS,
-        findings=tuple(lint.doubts(card)),
+        findings=(*lint.doubts(card), *lint.unsteady(trials)),
         comparisons=tuple(compare(sides[0], other) for other in sides[1:]),
     )
 

@@ -3,7 +3,8 @@
 On an idle machine with Linux: real sessions of a rehearsal of two devices, some of one plan, some of the
 same plan with one device slowed (its rank is stopped half of the time). Every pair is compared as
 `exo-tui compare` does. Of the same plan at least 19 of 20 pairs must show no difference, with the slowed
-device 19 of 20 be slower. A session during which other programs were busy does not count, and is said.
+device 19 of 20 be slower. A session during which other programs were busy does not count, nor one that the
+report itself calls unsteady, and both are said.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from core import config
 from core import events as ev
 from core.bench.bencher import Bencher
 from core.bench.compare import Comparison, Side, compare
+from core.bench.lint import unsteady
 from core.bench.metrics import DECODE
 from core.bench.report import report
 from core.bench.suite import Repeats, Suite
@@ -142,8 +144,10 @@ async def measure(folder: Path, suite: Suite, wanted: dict[str, int], *, tiny: b
     for kind in kinds:
         file, others = folder / f"{kind}-{time.strftime('%H%M%S')}.exo", Others()
         await session(model, file, split, suite, slowed=kind == "slowed")
-        if others.cores > IDLE and os.sched_getscheduler(0) == os.SCHED_OTHER:
-            file = file.rename(folder / f"disturbed-{file.name}")
+        busy = others.cores > IDLE and os.sched_getscheduler(0) == os.SCHED_OTHER
+        # Of the two, one is for us to see, and one for every reader of a recording.
+        if busy or unsteady(side(file).trials):
+            file = file.rename(folder / f"{'disturbed' if busy else 'unsteady'}-{file.name}")
         told(side(file), others.cores)
 
 

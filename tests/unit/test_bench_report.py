@@ -145,6 +145,16 @@ def test_what_asks_for_care_is_said_and_compared() -> None:
     assert "other load at the start: 0.1 and 9.0" in why
 
 
+def test_runs_at_different_speeds_are_said_to_be_unsteady() -> None:
+    calm, jumpy = made(seed=1), made(seed=2, repeat_sd=0.3)
+    assert not any("not steady" in f.text for f in calm.findings)
+    [found] = [f for f in jumpy.findings if "pp16" in f.text]
+    assert found.weight == "with care"
+    assert re.fullmatch(r"auto, pp16 tg8: not steady, its runs went from [\d.]+ to [\d.]+ tok/s", found.text)
+    _, why = against(calm, jumpy)
+    assert "made.exo: auto, pp16 tg8: not steady" in why
+
+
 def test_a_slower_plan_is_called_slower_and_what_differs_comes_first() -> None:
     fast, slow = made(seed=1), made(seed=2, token_s=0.13, chip="Apple M1")
     found = compare(side(fast), side(slow))
