@@ -3,8 +3,9 @@
 On an idle machine with Linux: real sessions of a rehearsal of two devices, some of one plan, some of the
 same plan with one device slowed (its rank is stopped half of the time). Every pair is compared as
 `exo-tui compare` does. Of the same plan at least 19 of 20 pairs must show no difference, with the slowed
-device 19 of 20 be slower. A session during which other programs were busy does not count, nor one that the
-report itself calls unsteady, and both are said.
+device 19 of 20 be slower. Sessions that do not count, and are said: those during which other programs were
+busy, or the processors slower than they can be (another guest of the host's, heat), and those that the report
+itself calls unsteady.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
 import os
 import random
 import signal
@@ -46,6 +48,11 @@ KINDS = ("same", "slowed")
 IDLE = 0.5
 """Cores that other programs may use: a session during which it was more is kept apart, and does not count,
 unless it was run before all of them (`chrt -r 1 python -m …`)."""
+PACE = 1.25
+"""Times as long as at best that one and the same work may take on the average."""
+LOOK_S = 0.1
+ROUNDS = 3
+"""Sessions that did not count are measured again so often, less one."""
 
 
 class Slowed:
@@ -85,6 +92,33 @@ class Others:
             user, nice, system, _, _, *interrupts = map(int, file.readline().split()[1:9])
         ours = sum(os.times()[:4])
         return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK") - ours
+
+
+class Yardstick:
+    """How long a fixed piece of work takes, in CPU time, now and then: what a slower processor does to it."""
+
+    best = math.inf
+
+    def __init__(self) -> None:
+        self._over, self._found = threading.Event(), [self._work()]
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._over.wait(LOOK_S):
+            self._found.append(self._work())
+
+    def _work(self) -> float:
+        begun = time.thread_time()
+        sum(i * i % 7 for i in range(20_000))
+        return time.thread_time() - begun
+
+    def end(self) -> float:
+        """Its average over the best ever seen."""
+        self._over.set()
+        self._thread.join()
+        Yardstick.best = min(Yardstick.best, *self._found)
+        return statistics.mean(self._found) / Yardstick.best
 
 
 def side(file: Path) -> Side:
@@ -143,12 +177,14 @@ async def measure(folder: Path, suite: Suite, wanted: dict[str, int], *, tiny: b
     random.Random(1).shuffle(kinds)
     for kind in kinds:
         file, others = folder / f"{kind}-{time.strftime('%H%M%S')}.exo", Others()
+        yardstick = Yardstick()
         await session(model, file, split, suite, slowed=kind == "slowed")
-        busy = others.cores > IDLE and os.sched_getscheduler(0) == os.SCHED_OTHER
+        pace = yardstick.end()
+        busy = pace > PACE or (others.cores > IDLE and os.sched_getscheduler(0) == os.SCHED_OTHER)
         # Of the two, one is for us to see, and one for every reader of a recording.
         if busy or unsteady(side(file).trials):
             file = file.rename(folder / f"{'disturbed' if busy else 'unsteady'}-{file.name}")
-        told(side(file), others.cores)
+        told(side(file), others.cores, pace)
 
 
 def recorded(folder: Path, kind: str) -> list[Path]:
@@ -156,12 +192,13 @@ def recorded(folder: Path, kind: str) -> list[Path]:
     return sorted(folder.glob(f"{kind}-*.exo"))
 
 
-def told(one: Side, others: float) -> None:
+def told(one: Side, others: float, pace: float) -> None:
     """Print a session's figures in short."""
     values = [value for t in one.trials if not t.warmup and (value := DECODE.of(t))]
     spread = statistics.stdev(values) / statistics.mean(values)
     said = f"{one.name}: {statistics.mean(values):.2f} tok/s, spread {spread:.1%} in {len(values)} runs"
-    print(f"{said}; other programs used {others:.2f} cores", flush=True)
+    around = f"other programs used {others:.2f} cores, a fixed piece of work took {pace:.2f} times its best"
+    print(f"{said}; {around}", flush=True)
 
 
 async def main() -> int:
@@ -175,7 +212,8 @@ async def main() -> int:
     suite = Suite(name="believed", prompt=(16,), generate=(24 if args.demo else 96,), repeats=Repeats(4, 6))
     with tempfile.TemporaryDirectory() as name:
         folder: Path = args.keep or Path(name)
-        await measure(folder, suite, {"same": args.same, "slowed": args.slowed}, tiny=not args.demo)
+        for _ in range(ROUNDS):
+            await measure(folder, suite, {"same": args.same, "slowed": args.slowed}, tiny=not args.demo)
         same, slowed = ([side(file) for file in recorded(folder, kind)] for kind in KINDS)
     if len(same) < args.same or len(slowed) < args.slowed:
         print(f"{len(same)} and {len(slowed)} sessions count; call again with the same --keep for the others")
