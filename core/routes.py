@@ -12,6 +12,7 @@ from core.plan.chips import MEDIA
 from core.probe.cables import worse
 from core.state import ClusterState, Lane, Link, link_key
 from core.ways import lost
+from core.wiring import LinkKind
 
 SAMPLE = 2**16
 """Bytes whose hand-over paths are compared by: more than a token's hidden states, less than a prompt's."""
@@ -22,7 +23,7 @@ WORTH_S = 50e-6
 RECENT = 5
 """Bursts whose median counts."""
 
-KINDS: dict[ev.LinkKind, str] = {
+KINDS: dict[LinkKind, str] = {
     "loopback": "loopback",
     "thunderbolt": "Thunderbolt",
     "ethernet": "Ethernet",

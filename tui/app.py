@@ -14,6 +14,7 @@ from textual.binding import BindingType
 from textual.driver import Driver
 from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
+from textual.message_pump import MessagePump
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
@@ -58,7 +59,7 @@ class ConsoleApp(App[None]):
         encoding = sys.__stderr__.encoding if sys.__stderr__ is not None else None
         self._plain = [Ascii()] if plain(os.environ, encoding) else []
         super().__init__()
-        self._ahead = TypeAhead(lambda: self.focused or self.screen, self.post_message, self.set_timer)
+        self._ahead = TypeAhead(self._front, self.post_message, self.set_timer)
         self.title = title
         self.animation_level = "none"
         self.desk = Desk(bus, playback)
@@ -98,6 +99,10 @@ class ConsoleApp(App[None]):
         await super().on_event(event)
         if typed:
             self._ahead.sent()
+
+    def _front(self) -> MessagePump:
+        """What gets a key now: the app itself, once it has no screens any more."""
+        return (self.focused or self.screen) if self.screen_stack else self
 
     def on_settled(self, message: Settled) -> None:
         """A key is dealt with."""

@@ -57,6 +57,7 @@ async def main() -> int:
         cluster = Cluster(
             Bus(), Config(Path(folder), Path(folder) / "cache"), spec=spec, wish=Wish(split=(3, 3)),
             sampling=Sampling(max_tokens=64), rehearsal=Rehearsal(args.devices, (0.5,)),
+            conversations=Path(folder) / "conversations",
         )  # fmt: skip
         bus = cluster.bus
         seen: list[Seen] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 
@@ -18,9 +19,11 @@ LONG = 4000  # tokens: more than a test waits for
 
 
 def _ports(servers: list[psutil.Process]) -> set[int]:
-    return {
-        c.laddr.port for one in servers for c in one.net_connections("tcp") if c.status == psutil.CONN_LISTEN
-    }
+    found: set[int] = set()
+    for server in servers:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a child that has not become another yet
+            found |= {c.laddr.port for c in server.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    return found
 
 
 def _answering(exo, *args: object):

@@ -14,6 +14,7 @@ from core.handmade import Handmade
 from core.models.spec import ModelSpec
 from core.plan.plan import Plan
 from core.shelf import Shelf
+from core.wiring import LinkKind
 from tests.tui import scenes
 
 T0 = scenes.T0
@@ -53,7 +54,7 @@ def cluster(
             memory_limit=int(gib * GIB),
         )  # fmt: skip
     for i, (a, b) in enumerate(combinations(memory, 2)):
-        kind: ev.LinkKind = "ethernet" if i % 3 else "thunderbolt"
+        kind: LinkKind = "ethernet" if i % 3 else "thunderbolt"
         yield ev.LinkMeasured(
             t=T0, source=a, target=b, kind=kind, address="10.0.0.2", sent=30, received=30,
             min_us=300 + 10 * i, p50_us=350 + 10 * i, p99_us=500,

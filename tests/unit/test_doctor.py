@@ -13,7 +13,7 @@ from core.bus import Bus
 from core.cabling import Cabling
 from core.doctor import Finding, examine
 from core.state import ClusterState
-from core.wiring import Interface, Wiring
+from core.wiring import Interface, LinkKind, Wiring
 from tests.tui.scenes import plan
 from tests.unit.macs import Mac, Plug, cable, read
 
@@ -173,7 +173,7 @@ def test_each_kind_of_bad_cable_is_told_from_the_others() -> None:
     assert told(cluster(drive).state) == []
 
 
-def link(kind: ev.LinkKind) -> ev.LinkMeasured:
+def link(kind: LinkKind) -> ev.LinkMeasured:
     return ev.LinkMeasured(
         t=1.0, source="a", target="b", kind=kind, address="192.0.2.11", sent=1, received=1, min_us=1.0,
         p50_us=1.0, p99_us=1.0,

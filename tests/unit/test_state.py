@@ -5,7 +5,8 @@ from functools import reduce
 from core import events as ev
 from core.plan.plan import Plan, Stage
 from core.series import MOST, SLACK, SPAN, Series, Thinned
-from core.state import ANSWERED, ClusterState, apply, link_key
+from core.state import ClusterState, apply, link_key
+from core.state.talk import ANSWERED
 
 PLAN = Plan(
     model="toy", layers=4, stages=(Stage("a", 0, 3), Stage("b", 3, 4)), context=128, backend="sockets"
