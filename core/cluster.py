@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 import time
 from collections.abc import Collection, Coroutine
 from pathlib import Path
@@ -12,34 +11,31 @@ from random import Random
 from typing import Any, get_args
 
 from core import events as ev
-from core import exo, provisioning
+from core import exo
 from core.bench.session import Benches
 from core.bench.suite import Suite
 from core.bus import Bus
 from core.cabling import Cabling
 from core.circumstances import hosts, wires
-from core.config import Config, ConfigError, keep
+from core.config import Config
 from core.conversations.archive import Archive
 from core.conversations.manner import Manner
 from core.conversations.turns import turns
-from core.enlisting import device_entry, finder, target
+from core.enlisting import finder
 from core.faults import chaos, inject
 from core.handmade import Handmade
 from core.handovers import Handovers
 from core.intents import FaultKind, why_not_ask, why_not_launch, why_not_measure, why_not_resume
-from core.joining import Wanted, why_not_add
+from core.joining import Wanted
 from core.library import Library
-from core.member import Member
+from core.membership import Membership
 from core.models.spec import ModelSpec
 from core.plan.memory import room
 from core.plan.plan import Plan
 from core.planner import Planner
 from core.probe.message import Read
 from core.rehearsal.rehearsal import Rehearsal
-from core.remote.door import Door
-from core.remote.local import LocalMachine
 from core.remote.machine import Machine
-from core.remote.target import Target
 from core.request import NotTaken, Prompt, QueueFull, Sampling, Source
 from core.routes import Routes
 from core.run.aftermath import Aftermath
@@ -51,7 +47,6 @@ from core.serving import Serving
 from core.session.record import Recorder
 from core.session.recordings import Recordings
 from core.shelf import Shelf
-from core.state import THIS_MACHINE
 from core.survey import Survey
 from core.text import clean, clean_line
 from core.wish import Wish
@@ -87,26 +82,25 @@ class Cluster:
         self._rehearsal = rehearsal
         self._recordings = Recordings(bus, recorder)
         self._benches = Benches(self)
-        self._keys = rehearsal.keys if rehearsal else config.host_keys
         self._finder = finder(config, rehearsal, self._heard)
-        self._members: dict[str, Member] = {}
-        self._doors: dict[str, Door] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._membership = Membership(bus, config, rehearsal, self._spawn)
+        members = self._membership.members
         wish = wish or Wish(everywhere=rehearsal is not None)
         learnt = None if rehearsal else config.cache / "devices.json"
         self._cabling = Cabling(bus)
         self._routes = Routes(bus)
-        self._survey = Survey(self._members, bus)
-        self._handovers = Handovers(bus, self._members, self._survey.turn, config.run)
+        self._survey = Survey(members, bus)
+        self._handovers = Handovers(bus, members, self._survey.turn, config.run)
         self._lapping: asyncio.Task[None] | None = None
         self._planner = Planner(bus, spec, wish, learnt)
         self._handmade = Handmade(bus)
         self.shelf = Shelf(config.folder / "plans")
         self._serving = Serving(self)
-        self.library = Library(bus, config, wish, self._members)
+        self.library = Library(bus, config, wish, members)
         self._launching: asyncio.Task[None] | None = None
         self._queue = Queue(bus)
-        self._aftermath = Aftermath(bus, lambda device: self._members[device].machine)
+        self._aftermath = Aftermath(bus, self._membership.machine)
         self._recovery = Recovery(bus, self._queue, config.recover, self._spare, self._bring_up)
 
     @property
@@ -136,73 +130,33 @@ class Cluster:
         if self._rehearsal is not None:
             await self._rehearsal.start()
         else:
-            self._join_configured()
+            self._membership.join_configured()
+            self._spawn(exo.watch(self._membership.members, self.bus))
         await self._finder.start()
         self._spawn(self._survey.run())
-
-    def _join_configured(self) -> None:
-        if self._config.local:
-            machine = LocalMachine(sys.executable, self._config.cache)
-
-            async def here() -> Machine:
-                return machine
-
-            self._enlist(Member(THIS_MACHINE, machine.address, self.bus.publish, here))
-        for entry in self._config.devices:
-            self._knock(entry.called, entry.target)
-        self._spawn(exo.watch(self._members, self.bus))
 
     # Devices
 
     def _heard(self, event: ev.AnyEvent) -> None:
         self.bus.publish(event)
-        if isinstance(event, ev.PeerSeen) and self._rehearsal is not None:
-            names = {port: name for name, port in self._rehearsal.ports.items()}
-            name = names.get(event.port)
-            if name is not None and name not in self._members:
-                self._knock(name, self._rehearsal.target(event.port), event.key)
-
-    def _knock(self, name: str, target: Target, peer: str = "") -> None:
-        door = self._doors[name] = Door(name, target, self._keys, self.bus.publish)
-        self._enlist(Member(name, target.host, self.bus.publish, door.open, peer))
+        self._membership.heard(event)
 
     @property
     def reads(self) -> dict[str, tuple[Read, ...]]:
         """What each device's sources said last, word for word."""
-        return {name: member.readings.raw for name, member in self._members.items()}
-
-    def _enlist(self, member: Member) -> None:
-        self._members[member.name] = member
-        self._spawn(member.run())
+        return self._membership.reads
 
     def add(self, peer: str, wanted: Wanted) -> None:
-        advert = self.bus.state.peers.get(peer)
-        if advert is None:
-            return
-        if reason := why_not_add(self.bus.state, peer):
-            self._alert("info", advert.name, reason)
-            return
-        device = device_entry(advert, wanted)
-        if wanted.keep:
-            try:
-                keep(self._config.folder, device)
-            except (ConfigError, OSError) as error:
-                self._alert("error", device.called, f"not written to config.toml: {error}")
-        self._knock(device.called, target(advert, device), peer)
+        self._membership.add(peer, wanted)
 
     def trust(self, device: str, accepted: bool) -> None:
-        if device in self._doors:
-            self._doors[device].answer(accepted)
+        self._membership.trust(device, accepted)
 
     def provision(self, device: str) -> None:
-        if device in self._doors:
-            member = self._members[device]
-            self._spawn(provisioning.provision(member, self._doors[device], self.bus.publish))
+        self._membership.provision(device)
 
     def unprovision(self, device: str) -> None:
-        if device in self._doors:
-            member = self._members[device]
-            self._spawn(provisioning.remove(member, self._doors[device], self.bus.publish))
+        self._membership.unprovision(device)
 
     def measure(self, device: str) -> None:
         if reason := why_not_measure(self.bus.state, device):
@@ -267,7 +221,7 @@ class Cluster:
         assert spec is not None
         machines: dict[str, Machine] = {}
         for post in plan.posts:
-            machine = self._members[post.device].machine
+            machine = self._membership.machine(post.device)
             if machine is None:
                 reason = f"{post.device} was lost"
                 self._alert("error", "launch", reason)

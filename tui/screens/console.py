@@ -10,17 +10,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 
-from core.events import RecoveryChanged
-from core.intents import Intents, why_not_provision
-from core.joining import Wanted, why_not_add
 from core.state import ClusterState
 from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
 from tui.notices import notices
 from tui.screens.chatting import Chatting, prompts
-from tui.screens.question import Question
-from tui.screens.trust import TrustScreen
+from tui.screens.playing import Playing
+from tui.screens.questions import Questions
 from tui.widgets import markdown, plot
 from tui.widgets.chathead import ChatHead
 from tui.widgets.chatlog import ChatLog, ChatPane
@@ -43,7 +40,7 @@ _PLAYBACK = {"play", "step", "speed", "seek", "mark"}
 _FOCUS = {"cluster": "#cluster", "chat": "#chatlog", "plots": "#plots", "log": "#log Scroller"}
 
 
-class ConsoleScreen(Chatting):
+class ConsoleScreen(Chatting, Questions, Playing):
     """Arrival of data never paints. Each timer looks whether the state is another one, then draws it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keymap.CONSOLE, *keymap.PLAYBACK]
@@ -64,9 +61,6 @@ class ConsoleScreen(Chatting):
         self._drawn: ClusterState | None = None
         self._told: ClusterState | None = None
         self._reasons: tuple[str | None, ...] = ()
-        self._asked: RecoveryChanged | None = None
-        self._deferred: set[tuple[str, str]] = set()
-        """Host keys whose question was answered or put off; they do not open by themselves again."""
 
     def compose(self) -> ComposeResult:
         """In a narrow or short terminal CSS shows one pane, the one marked as front."""
@@ -108,8 +102,8 @@ class ConsoleScreen(Chatting):
         if reasons != self._reasons:
             self._reasons = reasons
             self.refresh_bindings()
-        self._trust(state)
-        self._recover(state)
+        self.ask_trust(state)
+        self.ask_recovery(state)
         if state is self._drawn:
             return
         if self._drawn is not None and (desk.playback is None or not desk.playback.paused):
@@ -121,6 +115,10 @@ class ConsoleScreen(Chatting):
         self.query_one(TopBar).draw(state)
         self.query_one(ClusterPane).draw(state)
         self.query_one(LogPane).draw(state)
+
+    def stale(self) -> None:
+        """Draw at the next look, whatever has changed."""
+        self._drawn = None
 
     def paint_plots(self) -> None:
         """Draw the charts when they can be seen."""
@@ -145,42 +143,6 @@ class ConsoleScreen(Chatting):
         hint = desk.why_not("ask")
         told = f"Nothing to ask yet: {hint}." if hint else "Press i and write; enter sends."
         await self.query_one(ChatLog).draw(state, told)
-
-    def _trust(self, state: ClusterState) -> None:
-        """Open the first question that was not put off; close one that is no longer asked."""
-        top = app_of(self).screen
-        if isinstance(top, TrustScreen) and top.asked.device not in state.questions:
-            top.dismiss(None)
-        if top is not self or self.desk.intents is None:
-            return
-        for asked in state.questions.values():
-            if (asked.device, asked.fingerprint) not in self._deferred:
-                self._ask_trust(asked.device)
-                return
-
-    def _ask_trust(self, device: str) -> None:
-        asked = self.desk.state.questions[device]
-        self._deferred.add((asked.device, asked.fingerprint))
-
-        def answered(accepted: bool | None) -> None:
-            self._drawn = None
-            if accepted is not None and self.desk.intents is not None:
-                self.desk.intents.trust(device, accepted)
-
-        app_of(self).push_screen(TrustScreen(asked), answered)
-
-    def _recover(self, state: ClusterState) -> None:
-        """Ask whether to go on after a failed run, once."""
-        asked, intents = state.recovery, self.desk.intents
-        if asked is None or asked.stage != "asked" or asked is self._asked or intents is None:
-            return
-        if app_of(self).screen is self:
-            self._asked = asked
-
-            def answered(accepted: bool | None) -> None:
-                intents.recover(bool(accepted))
-
-            app_of(self).push_screen(Question(asked.text, "y go on   n leave it"), answered)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that do nothing now are dimmed, those that can never work here are left out."""
@@ -328,23 +290,9 @@ class ConsoleScreen(Chatting):
         elif intents is None:
             self.say_not("add", self.desk.why_not("add") or "still starting")
         elif message.key in state.questions:
-            self._ask_trust(message.key)
+            self.ask_of(message.key)
         elif message.key in state.peers:
-            self._add(intents, message.key)
-
-    def _add(self, intents: Intents, key: str) -> None:
-        state = self.desk.state
-        if reason := why_not_add(state, key):
-            self.notify(f"{state.peers[key].name} {reason}", severity="warning", markup=False)
-            return
-
-        def wanted(said: Wanted | None) -> None:
-            if said is not None:
-                intents.add(key, said)
-
-        from tui.screens.add import AddScreen
-
-        app_of(self).push_screen(AddScreen(self.desk, state.peers[key]), wanted)
+            self.ask_how(intents, message.key)
 
     def on_cluster_pane_moved(self, message: ClusterPane.Moved) -> None:
         """A request of the queue is to be answered sooner or later."""
@@ -373,63 +321,9 @@ class ConsoleScreen(Chatting):
         else:
             self.say_not("end a request", self.desk.why_not("queue") or "still starting")
 
-    def on_cluster_pane_provision(self, message: ClusterPane.Provision) -> None:
-        """Ask before anything is written on a device."""
-        message.stop()
-        intents, device = self.desk.intents, message.device
-        reason = self.desk.why_not("provision") or why_not_provision(self.desk.state, device)
-        if intents is None or reason:
-            self.say_not("install mlx", reason or "still starting")
-            return
-        checked = self.desk.state.devices[device].checked
-        own = checked is not None and checked.own
-        doing = intents.unprovision if own else intents.provision
-        text = (
-            f"Remove the Python with mlx that exo-tui made on {device}?"
-            if own
-            else f"Make a Python with mlx on {device}, in a folder of its own? It fetches some 200 MB there."
-        )
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                doing(device)
-
-        app_of(self).push_screen(Question(text, "y yes   n no"), answered)
-
     def on_descendant_focus(self) -> None:
         """A pane reached by mouse is the front one too."""
         focused = self.focused
         pane = next((a for a in focused.ancestors_with_self if a.id in PANES), None) if focused else None
         if pane is not None and pane.id != self.query_one(TopBar).front:
             self._front(cast(str, pane.id))
-
-    async def action_play(self) -> None:
-        """Pause the replay or go on."""
-        if self.desk.playback is not None:
-            self.desk.playback.toggle()
-            await self.paint()
-
-    async def action_step(self, events: int) -> None:
-        """Move by an event."""
-        if self.desk.playback is not None:
-            self.desk.playback.step(events)
-            await self.paint()
-
-    async def action_seek(self, seconds: float) -> None:
-        """Move by so many seconds."""
-        if self.desk.playback is not None:
-            self.desk.playback.seek(self.desk.playback.elapsed + seconds)
-            await self.paint()
-
-    async def action_mark(self, step: int) -> None:
-        """Move to the next mark, or to the one before."""
-        if self.desk.playback is not None:
-            if self.desk.playback.jump(step) is None:
-                self.notify("no mark before this one" if step < 0 else "no mark after this one")
-            await self.paint()
-
-    async def action_speed(self, factor: float) -> None:
-        """Play faster or slower."""
-        if self.desk.playback is not None:
-            self.desk.playback.change_speed(factor)
-            await self.paint()
