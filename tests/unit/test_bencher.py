@@ -16,7 +16,7 @@ from core.bench.suite import Repeats, Suite
 from core.models.spec import read
 from core.plan.propose import propose, split
 from core.request import Prompt, Sampling, Source
-from core.state import ALERTS
+from core.state.fold import ALERTS
 from tests.unit import modelfiles
 from tests.unit.simulated import DEEP, HOSTS, Simulated
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from core.events import LinkFailed, LinkKind, LinkMeasured
+from core.events import LinkFailed, LinkMeasured
 from core.probe import links
 from core.probe.cables import Path, path
 from core.probe.message import Probed
+from core.wiring import LinkKind
 
 
 def measured(burst: links.Burst) -> LinkMeasured | LinkFailed:

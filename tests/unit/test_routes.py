@@ -7,13 +7,12 @@ import pytest
 from core import events as ev
 from core.bus import Bus
 from core.circumstances import circumstances, wires
-from core.events import LinkKind
 from core.plan.plan import Plan, Stage, Wire
 from core.remote.local import LocalMachine
 from core.routes import Routes
 from core.run.orders import orders
 from core.state import Link
-from core.wiring import Interface, Wiring
+from core.wiring import Interface, LinkKind, Wiring
 
 
 @pytest.fixture
