@@ -51,7 +51,8 @@ def unsteady(trials: Sequence[Trial]) -> list[Finding]:
 def _unsteady(plan: str, label: str, trials: Sequence[Trial]) -> Iterator[Finding]:
     metric = telling(trials[0].point)
     for _, launch in groupby(trials, lambda trial: trial.launch):
-        found = [value for trial in launch if (value := metric.of(trial))]
+        # Not above 0: a clock was set back meanwhile, or there was nothing to measure.
+        found = [value for trial in launch if (value := metric.of(trial)) is not None and value > 0]
         spread = math.sqrt(variance([math.log(value) for value in found]))
         if len(found) >= TOLD and spread > STEADY:
             few, many = f"{min(found):.3g}", f"{max(found):.3g} {metric.unit}"

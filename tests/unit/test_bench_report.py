@@ -14,7 +14,7 @@ import pytest
 from core import events as ev
 from core.bench import export, html
 from core.bench.compare import Side, compare
-from core.bench.metrics import DECODE, TTFT
+from core.bench.metrics import DECODE, PREFILL, TTFT, values
 from core.bench.report import Report, report
 from core.bench.suite import Choosing, Goal, Suite
 from core.bench.table import shares
@@ -153,6 +153,18 @@ def test_runs_at_different_speeds_are_said_to_be_unsteady() -> None:
     assert re.fullmatch(r"auto, pp16 tg8: not steady, its runs went from [\d.]+ to [\d.]+ tok/s", found.text)
     _, why = against(calm, jumpy)
     assert "made.exo: auto, pp16 tg8: not steady" in why
+
+
+def test_a_trial_during_which_the_clock_was_set_back_does_not_keep_the_others_from_being_reported() -> None:
+    one = Made(suite=Suite(name="s", prompt=(16,), generate=(4,)))
+    events = list(one.events)
+    at = [i for i, event in enumerate(events) if isinstance(event, ev.TrialStarted)][2]
+    for i in range(at + 2, len(events)):  # from its first token on
+        events[i] = msgspec.structs.replace(events[i], t=events[i].t - 2)
+    told = report(msgspec.structs.replace(one.recording, events=tuple(events)), "x")
+    [prefill] = [values(PREFILL, row.trials) for row in told.rows]
+    assert sum(value > 0 for value in prefill) == 4
+    assert not any("not steady" in finding.text for finding in told.findings)
 
 
 def test_a_slower_plan_is_called_slower_and_what_differs_comes_first() -> None:
