@@ -49,6 +49,8 @@ class Collector:
         self._trial: ev.TrialStarted | None = None
         self._answers: dict[str, Answer] = {}
         self._timed: dict[str, list[ev.RankTimed]] = {}
+        self._own: dict[str, int] = {}
+        """Where in `trials` a request of no suite is, as ranks may tell of it only after its end."""
         self._spans: list[tuple[float, float]] = []
         self._disturbed = False
         self._watts: dict[str, list[float]] = {}
@@ -70,7 +72,7 @@ class Collector:
             case ev.RunStarted():
                 self._run, self._split = event.run, split_name(event.plan)
                 self._devices = tuple(post.device for post in event.plan.posts)
-                self._loads = []
+                self._loads, self._own = [], {}
             case ev.RankLoaded() if event.run == self._run:
                 self._loads.append(event.seconds)
             case ev.RunReady() if event.run == self._run:
@@ -83,7 +85,7 @@ class Collector:
                 others = {name: one for name, one in self._open.items() if one.source != "bench"}
                 self._disturbed = bool(others)
                 self._open, self._answers, self._timed, self._spans = others, {}, {}, []
-                self._watts = {}
+                self._own, self._watts = {}, {}
                 if self.launches:
                     self.launches[-1] = replace(self.launches[-1], plan=event.plan)
             case ev.DeviceSample() if event.power is not None:
@@ -98,6 +100,9 @@ class Collector:
                 self._open[event.request].ids += event.ids
             case ev.RankTimed():
                 self._timed.setdefault(event.request, []).append(event)
+                if (at := self._own.get(event.request)) is not None:
+                    trial = self.trials[at]
+                    self.trials[at] = replace(trial, ranks=self._shares([event.request], trial.seconds))
             case ev.RequestDone() if event.request in self._open:
                 self._answered(event, self._open.pop(event.request))
             case _:
@@ -110,6 +115,7 @@ class Collector:
             self._answers[event.request] = answer
             self._spans.append((request.started, end))
         elif request.source != "bench" and event.why in ("stop", "length"):
+            self._own[event.request] = len(self.trials)
             self.trials.append(
                 Trial(
                     plan=self._split,

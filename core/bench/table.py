@@ -100,16 +100,15 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 def shares(trials: Sequence[Trial]) -> list[Spent]:
-    """Where the time of each rank went, in the order of the ranks."""
-    seconds = sum(trial.seconds for trial in trials)
+    """Where the time of each rank went in the trials it tells of, in the order of the ranks."""
     found: dict[tuple[int, str], list[float]] = {}
     for trial in trials:
         for rank in trial.ranks:
-            sums = found.setdefault((rank.rank, rank.device), [0.0, 0.0, 0.0])
-            for i, spent in enumerate((rank.compute_s, rank.wait_s, rank.send_s)):
+            sums = found.setdefault((rank.rank, rank.device), [0.0, 0.0, 0.0, 0.0])
+            for i, spent in enumerate((trial.seconds, rank.compute_s, rank.wait_s, rank.send_s)):
                 sums[i] += spent
     return [
         Spent(device, *(spent / seconds for spent in sums))
-        for (_, device), sums in sorted(found.items())
+        for (_, device), (seconds, *sums) in sorted(found.items())
         if seconds > 0
     ]

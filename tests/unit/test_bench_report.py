@@ -13,11 +13,12 @@ import pytest
 
 from core import events as ev
 from core.bench import export, html
+from core.bench.collect import collect
 from core.bench.compare import Side, compare
 from core.bench.metrics import DECODE, PREFILL, TTFT, values
 from core.bench.report import Report, report
 from core.bench.suite import Choosing, Goal, Suite
-from core.bench.table import shares
+from core.bench.table import rows, shares
 from tests.unit.benches import SUITE, T0, Made, plan
 
 HOSTILE = '<script>alert("x")</script>|\x1b[31m'
@@ -208,6 +209,27 @@ def test_requests_of_no_suite_are_reported_and_said_to_be_such() -> None:
     told = report(msgspec.structs.replace(Made().recording, events=tuple(chats)), "chat.exo")
     assert [row.label for row in told.rows] == ["requests"]
     assert any("no suite" in finding.text for finding in told.findings)
+
+
+def test_where_the_time_of_a_request_went_counts_also_when_it_is_told_after_its_end() -> None:
+    def chat(request: str, late: bool) -> list[ev.AnyEvent]:
+        told: list[ev.AnyEvent] = [
+            ev.RankTimed(
+                t=T0, request=request, rank=rank, compute_s=0.6, wait_s=0.2, steps=8, peak=100 + 200 * rank
+            )
+            for rank in range(2)
+        ]
+        tokens = [ev.TokensStreamed(t=T0 + i / 2, request=request, ids=(i,), text="x") for i in (1, 2)]
+        done = ev.RequestDone(t=T0 + 1, request=request, why="stop", tokens=2)
+        started = ev.RequestStarted(t=T0, request=request, conversation="c", prompt="hi")
+        return [started, *tokens, *([done, *told] if late else [*told, done])]
+
+    run = ev.RunStarted(t=T0, run="r", plan=plan())
+    untold = [event for event in chat("z", late=False) if not isinstance(event, ev.RankTimed)]
+    for events in (chat("q", late=False), chat("q", late=True), [*chat("q", late=True), *untold]):
+        trials = collect([run, *events]).trials
+        assert [(s.device, round(s.compute_share, 3)) for s in shares(trials)] == [("a", 0.6), ("b", 0.6)]
+        assert rows(trials)[0].peak == 300
 
 
 def test_csv_has_a_line_a_trial_and_json_every_gap() -> None:
