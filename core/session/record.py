@@ -13,7 +13,7 @@ import msgspec
 import zstandard
 
 from core.bus import Bus
-from core.events import Alert, AnyEvent, Tick
+from core.events import Alert, AnyEvent, RecordingChanged, Tick
 from core.folders import sessions_folder
 from core.session.format import Header
 
@@ -45,7 +45,8 @@ class Recorder:
         self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         self._bus = bus
         self._writer = zstandard.ZstdCompressor(level=3).stream_writer(self._file)
-        self._failed = False
+        self.failed = False
+        """Nothing more is written, which was said."""
         header = Header(started=time.time(), software=software(), state=bus.state)
         self._writer.write(msgspec.json.encode(header) + b"\n")
         self._flush()
@@ -58,9 +59,10 @@ class Recorder:
                 self._flush()
         except OSError as error:
             self._unsubscribe()
-            self._failed = True
+            self.failed = True
             text = f"the recording ends here: {error.strerror or error}"
             self._bus.publish(Alert(t=event.t, level="error", subject=self.path.name, text=text))
+            self._bus.publish(RecordingChanged(t=event.t, path=""))
 
     def _flush(self) -> None:
         # A block is readable once flushed, though its frame is still open: a cut loses a second at most.
@@ -69,7 +71,7 @@ class Recorder:
 
     def close(self) -> None:
         """Finish the file. Does nothing more where it has failed already."""
-        if not self._failed:
+        if not self.failed:
             self._unsubscribe()
         with contextlib.suppress(OSError):
             self._writer.close()  # pyright: ignore[reportUnknownMemberType]

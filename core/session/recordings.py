@@ -20,7 +20,7 @@ class Recordings:
     @property
     def active(self) -> bool:
         """A file is being written."""
-        return self._recorder is not None
+        return self._recorder is not None and not self._recorder.failed
 
     def announce(self) -> None:
         """Say what is being recorded from the start."""
@@ -29,8 +29,9 @@ class Recordings:
 
     def begin(self, kind: str) -> None:
         """Record from here on, into a new file named after `kind`; says so where that cannot be."""
-        if self._recorder is not None:
+        if self.active:
             return
+        self.close()
         try:
             self._recorder = Recorder(self._bus, unnamed(kind))
         except OSError as error:
@@ -41,7 +42,7 @@ class Recordings:
 
     def end(self) -> None:
         """Finish the file, if one is being written."""
-        if self._recorder is not None:
+        if self._recorder is not None and not self._recorder.failed:
             recorder, self._recorder = self._recorder, None
             self._say("")
             recorder.close()

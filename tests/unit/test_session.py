@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import resource
 import tracemalloc
+from collections.abc import Iterator
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
@@ -276,3 +279,32 @@ def test_what_cannot_be_recorded_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     recordings.begin("session")
     assert not recordings.active and bus.state.recording == ""
     assert "cannot record: Not a directory" in bus.state.alerts[-1].text
+
+
+def test_what_a_full_disk_has_ended_is_told_as_ended_and_can_be_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    bus = Bus()
+    recordings = Recordings(bus, None)
+    recordings.begin("session")
+    with no_more_bytes():
+        bus.publish(ev.Tick(t=1.0))
+        assert "the recording ends here: File too large" in bus.state.alerts[-1].text
+        assert bus.state.recording == "" and not recordings.active
+    recordings.end()
+    assert not any("saved as" in alert.text for alert in bus.state.alerts)
+    recordings.begin("bench")
+    assert Path(bus.state.recording).name.startswith("bench-") and recordings.active
+    recordings.end()
+
+
+@contextlib.contextmanager
+def no_more_bytes() -> Iterator[None]:
+    """No file can grow meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
