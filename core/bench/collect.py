@@ -35,7 +35,7 @@ class _Open(msgspec.Struct):
 
 
 class Collector:
-    """Hears every event in order; `trials` and `launches` hold what is complete."""
+    """Hears every event in order; `trials` and `launches` hold what is complete, of the last suite if any."""
 
     def __init__(self, run: Run | None = None) -> None:
         self.trials: list[Trial] = []
@@ -80,6 +80,8 @@ class Collector:
                 load = max(self._loads, default=0.0)
                 launched = Launch(plan=self._split, split=self._split, launch_s=event.seconds, load_s=load)
                 self.launches.append(launched)
+            case ev.BenchStarted():
+                self.trials, self.launches, self._own = [], [], {}
             case ev.TrialStarted():
                 self._trial = event
                 others = {name: one for name, one in self._open.items() if one.source != "bench"}

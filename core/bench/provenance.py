@@ -126,8 +126,9 @@ class _Walk:
         match event:
             case ev.BenchStarted():
                 self.begun, self.start = event, self.state
-                self.bursts.clear()
-                self.plans.clear()
+                self.bursts, self.plans, self.options, self.proofs = {}, {}, {}, {}
+                # Not the faults: what was cut or delayed before is so still.
+                self.failed = 0
             case ev.RunReady() if run is not None and self.begun is None:
                 self.start = self.start or self.state
                 self._ran(split_name(run.plan), run)

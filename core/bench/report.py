@@ -50,13 +50,11 @@ def report(recording: Recording, name: str) -> Report:
 
 def measured(recording: Recording) -> tuple[tuple[Trial, ...], Goal | None]:
     """The trials of the last suite and its goal; without a suite, each request as a trial of its own."""
-    starts = [i for i, event in enumerate(recording.events) if isinstance(event, BenchStarted)]
-    begun = recording.events[starts[-1]] if starts else None
-    collector = collect(recording.events, recording.header.state.run)
-    if not isinstance(begun, BenchStarted):
-        return tuple(collector.trials), None
-    since = [trial for trial in collector.trials if trial.point and trial.started >= begun.t]
-    return tuple(since), begun.suite.goal
+    begun = next((event for event in reversed(recording.events) if isinstance(event, BenchStarted)), None)
+    trials = collect(recording.events, recording.header.state.run).trials
+    if begun is None:
+        return tuple(trials), None
+    return tuple(trial for trial in trials if trial.point), begun.suite.goal
 
 
 def by_plan(trials: Sequence[Trial]) -> dict[str, tuple[Trial, ...]]:

@@ -122,6 +122,20 @@ def test_the_card_tells_what_a_reader_asks() -> None:
     assert made().findings == ()
 
 
+def test_the_card_of_a_second_suite_tells_nothing_of_the_first() -> None:
+    first, second = Made(token_s=0.2), Made()
+    middle = [
+        ev.TrialStarted(t=first.t, plan="auto", launch=0, point=SUITE.points[0], repeat=9, warmup=False),
+        ev.TrialDone(t=first.t, error="lost"),
+    ]
+    later = [msgspec.structs.replace(event, t=event.t - T0 + first.t) for event in second.events]
+    events = (*first.events, *middle, *later)
+    card = report(msgspec.structs.replace(second.recording, events=events), "x").card
+    alone = report(second.recording, "x").card
+    assert (card.trials, card.failed) == (alone.trials, 0)
+    assert (card.plans, card.cache) == (alone.plans, alone.cache)
+
+
 def test_what_must_not_be_compared_is_not() -> None:
     one = made(seed=1)
     assert against(one, made(seed=2)) == ("no difference shown", "")
@@ -161,7 +175,7 @@ def test_a_trial_during_which_the_clock_was_set_back_does_not_keep_the_others_fr
     events = list(one.events)
     at = [i for i, event in enumerate(events) if isinstance(event, ev.TrialStarted)][2]
     for i in range(at + 2, len(events)):  # from its first token on
-        events[i] = msgspec.structs.replace(events[i], t=events[i].t - 2)
+        events[i] = msgspec.structs.replace(events[i], t=events[i].t - 60)
     told = report(msgspec.structs.replace(one.recording, events=tuple(events)), "x")
     [prefill] = [values(PREFILL, row.trials) for row in told.rows]
     assert sum(value > 0 for value in prefill) == 4
