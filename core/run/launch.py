@@ -26,6 +26,7 @@ from core.run.orders import orders
 from core.run.rank import Publish, Rank
 from core.run.tunnels import Tunnels, why_not
 from core.run.watch import Limits, verdict
+from core.text import clean_line
 
 REPORT_S = 0.25
 STOP_S = 8.0
@@ -127,6 +128,9 @@ class Run:
             raise
         except asyncio.CancelledError:
             await self.stop("the launch was interrupted")
+            raise
+        except Exception as error:  # a defect of ours, which shall leave no workers behind
+            await self.stop(clean_line(f"{type(error).__name__}: {error}"), failed=True)
             raise
 
     async def _go_without_rdma(self, reason: str) -> None:

@@ -18,6 +18,7 @@ from core.plan.plan import Plan, PlanError
 from core.run.launch import LaunchError
 from core.run.queue import Queue
 from core.state import ClusterState
+from core.text import clean_line
 
 MOST = 4
 """Failed runs in a row, without a token between them, after which it is no use."""
@@ -149,8 +150,11 @@ class Recovery:
             self._change("launching", f"going on with {', '.join(devices)}")
             try:
                 await self._launch(plan)
-            except LaunchError:
-                pass  # how it ended is looked at below
+            except LaunchError as error:
+                reason = str(error)  # whose fault it was is looked at below
+            except Exception as error:  # a defect of ours
+                self._give_up("failed", clean_line(f"{type(error).__name__}: {error}"))
+                return
             else:
                 took = time.monotonic() - began
                 self._say("info", "recovery", f"goes on after {took:.1f} s, on {', '.join(devices)}")
@@ -161,7 +165,9 @@ class Recovery:
                 self._failures += 1
             elif latest is not None and latest.blamed is not None:
                 blamed = latest.blamed
-            else:  # somebody stopped it
+            else:
+                if self.under_way:  # nobody stopped it, so another run would end no better
+                    self._give_up("failed", reason)
                 return
 
     async def _ask(self, blamed: ev.RunBlamed) -> bool:

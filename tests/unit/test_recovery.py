@@ -1,0 +1,78 @@
+"""When it is no use to go on after a failed run, and that this is said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import events as ev
+from core.bus import Bus
+from core.config import Recover
+from core.models.spec import read
+from core.plan.plan import Plan, Stage
+from core.request import Prompt, Sampling
+from core.run.launch import LaunchError, Run
+from core.run.queue import Queue
+from core.run.recover import Recovery
+from tests.unit import modelfiles
+
+PLAN = Plan(model="toy", layers=4, stages=(Stage("a", 0, 4),), context=128, backend="sockets")
+UNLIKE = "rank 0 on a has mlx 1, rank 1 on b has mlx 2"
+
+
+def _run(bus: Bus, name: str, why: str) -> None:
+    """One that has failed; where no reason is given, by its rank's fault."""
+    bus.publish(ev.RunStarted(t=1, run=name, plan=PLAN))
+    if not why:
+        blamed = "rank 0 on a was killed"
+        bus.publish(
+            ev.RunBlamed(t=2, run=name, fault="killed", rank=0, device="a", doing="decode", text=blamed)
+        )
+    bus.publish(ev.RunStopped(t=3, run=name, failed=True, reason=why))
+
+
+@pytest.mark.parametrize("error", [LaunchError(UNLIKE), ZeroDivisionError("division by zero")])
+async def test_a_relaunch_that_fails_by_nobodys_fault_is_the_last(error: Exception) -> None:
+    bus, launched = Bus(), 0
+    queue = Queue(bus)
+
+    async def launch(_: Plan) -> None:
+        nonlocal launched
+        launched += 1
+        _run(bus, "second", str(error))
+        raise error
+
+    async def make(_: Collection[str]) -> Plan:
+        return PLAN
+
+    recovery = Recovery(bus, queue, Recover(wait=0.0), make, launch)
+    for one in (queue, recovery):
+        bus.subscribe(one.consider)
+    bus.publish(ev.RequestStarted(t=0, request="r", conversation="", prompt="hi", source="api"))
+    queue.add("r", Prompt(prompt="hi"), Sampling())
+    try:
+        _run(bus, "first", "")
+        async with asyncio.timeout(30):
+            state = await bus.until(lambda state: not state.recovering)
+    finally:
+        await recovery.close()
+    assert state.recovery is not None
+    assert (state.recovery.stage, launched) == ("failed", 1)
+    assert state.recovery.text.endswith(str(error))
+    done = state.requests["r"].done
+    assert done is not None and done.why == "error" and done.detail.endswith(str(error))
+
+
+async def test_a_launch_that_breaks_of_a_defect_ends_its_run(tmp_path: Path) -> None:
+    bus = Bus()
+    spec = read(modelfiles.model(tmp_path / "model", modelfiles.LLAMA, modelfiles.llama()))
+    no_machine: Any = object()
+    with pytest.raises(AttributeError):
+        await Run(PLAN, spec, {"a": no_machine}, bus.publish).start()
+    run = bus.state.run
+    assert run is not None and run.stopped is not None and run.stopped.failed
+    assert run.stopped.reason.startswith("AttributeError: ")
