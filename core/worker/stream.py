@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .control import Channel
@@ -44,9 +46,10 @@ class Stream:
         self._parts = tokens.parts(self.request, asked)
         self._eos = frozenset() if self.request.get("ignore_eos") else tokens.eos
         self._mute = True  # all this was said, but may have ended inside a character, a word or a tool's call
-        for token in self._resumed:
-            self._text.add_token(token)
-            self._say([token], self._text.last_segment)
+        with self._telling():
+            for token in self._resumed:
+                self._text.add_token(token)
+                self._say([token], self._text.last_segment)
         self._mute = False
 
     @property
@@ -82,10 +85,19 @@ class Stream:
             return
         self.token = token
         self.count += 1
-        self._text.add_token(token)
-        self._say([token], self._text.last_segment, logprobs)
+        with self._telling():
+            self._text.add_token(token)
+            self._say([token], self._text.last_segment, logprobs)
         if not self.why and self.count >= self.limit:
             self.why = "length"
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """What goes wrong with a text ends its request and not the rank: asked again it would do so again."""
+        try:
+            yield
+        except Exception as error:  # detokenizers and parsers are the model's and may raise anything
+            self.why, self.detail = "error", f"no text for its tokens: {type(error).__name__}: {error}"
 
     def _say(self, ids: list[int], text: str, logprobs: list[tuple[int, float]] | None = None) -> None:
         """Emit tokens and text, cut at the first stop string, held back where one may be beginning."""
@@ -109,18 +121,23 @@ class Stream:
         # JSON knows no infinity; OpenAI's API says -9999 for what cannot come.
         return token, max(-9999.0, logprob), self._tokens.name(token)
 
+    def _finish(self) -> None:
+        """Emit what was held back."""
+        self._text.finalize()
+        stopped_by_text = self.why == "stop" and self._stops and self._sampled == self.count
+        if not stopped_by_text:
+            rest, self._stops = self._text.last_segment, []
+            self._say([], rest)
+        if self._parts is not None:
+            self._emit([], self._parts.finish())
+
     def done(self) -> None:
         """Report the end."""
         cancelled = not self.why
         self.why = self.why or "cancel"
         if self._sampled:
-            self._text.finalize()
-            stopped_by_text = self.why == "stop" and self._stops and self._sampled == self.count
-            if not stopped_by_text:
-                rest, self._stops = self._text.last_segment, []
-                self._say([], rest)
-            if self._parts is not None:
-                self._emit([], self._parts.finish())
+            with self._telling():
+                self._finish()
         ttft = self._first - self._began if self._sampled else None
         decode = (self._sampled - 1) / (self._last - self._first) if self._sampled > 1 else None
         prefill = (len(self.prompt) - self.reused) / ttft if ttft else None

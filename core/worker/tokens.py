@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,9 @@ class Tokens:
         if context and len(ids) >= context:
             raise PromptError(f"the prompt is {len(ids)} tokens; the context is {context}")
         # An id beyond the model's is no error to MLX, which reads whatever memory is there.
-        for one in (*ids, *map(int, request.get("logit_bias") or ())):
-            if not 0 <= one < self._vocabulary:
-                raise PromptError(f"the model has no token {one}: its ids end at {self._vocabulary - 1}")
+        _check(ids, self._vocabulary)
+        # One of those that fill up the model's, where it has more than the tokenizer, has no text.
+        _check(map(int, request.get("logit_bias") or ()), min(self._vocabulary, len(self._tokenizer)))
         return ids
 
     def _ids(self, request: dict[str, Any], context: int) -> list[int]:
@@ -88,3 +89,10 @@ class Tokens:
     def detokenizer(self) -> Any:
         """A streaming detokenizer of its own for an answer."""
         return self._tokenizer.detokenizer
+
+
+def _check(ids: Iterable[int], end: int) -> None:
+    """Raises PromptError."""
+    for one in ids:
+        if not 0 <= one < end:
+            raise PromptError(f"the model has no token {one}: its ids end at {end - 1}")
