@@ -241,7 +241,9 @@ def _stuck(ranks: Sequence[Facts], limits: Limits) -> Verdict | None:
                 return _entangled(one, group)
             return _say("slow", one, f"has computed for {one.age:.0f} s {one.where}{_waiting(one, ranks)}")
     at_work = [one for one in ranks if one.state != "idle"]
-    if len(ranks) < 2 or any(one.state == "busy" for one in ranks) or not at_work:
+    if len(ranks) < 2 or any(one.state == "busy" for one in ranks):
+        return None
+    if ranks[0].state == "idle":  # it reads a prompt: nothing was sent that could have been swallowed
         return None
     # The last to begin waiting has sent what did not come.
     one = min(at_work, key=lambda each: each.age)

@@ -120,6 +120,12 @@ def test_where_all_wait_the_link_is_named_that_swallowed_something() -> None:
     assert verdict([replace(one, age=one.age - 2) for one in ranks], LIMITS) is None
 
 
+def test_no_link_is_blamed_while_the_first_rank_reads_a_prompt_and_has_sent_nothing() -> None:
+    ranks = [replace(one, doing="prefill", age=60.0) for one in _pipeline()]
+    assert _named(ranks).fault == "link"
+    assert verdict([replace(ranks[0], state="idle"), *ranks[1:]], LIMITS) is None
+
+
 def test_in_a_tensor_group_the_link_is_named_on_which_one_was_not_told_of_a_step() -> None:
     def group(*states: tuple[str, float]) -> list[Facts]:
         given = zip(_pipeline(len(states)), states, strict=True)
