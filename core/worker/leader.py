@@ -144,12 +144,12 @@ class Leader:
         return stream
 
     def _admit(self) -> None:
-        """Give slots to queued requests, in order; the first that finds no room holds up those behind it."""
+        """Give slots to queued requests, in order; the first that finds no room holds up those behind it, but
+        for those that are over."""
+        for number, stream in [one for one in self._queue.items() if one[1].over]:
+            del self._queue[number]
+            self._end(stream)
         for number, stream in sorted(self._queue.items(), key=lambda one: self._channel.place(one[1].name)):
-            if stream.over:
-                del self._queue[number]
-                self._end(stream)
-                continue
             if len(self._streams) >= self._most:
                 return
             found = self._slots.take(stream.prompt, len(stream.prompt) + stream.limit)

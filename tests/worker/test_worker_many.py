@@ -74,6 +74,22 @@ async def test_requests_that_wait_are_answered_in_the_order_they_are_put(cluster
         assert done == [long, waiting[2], waiting[0], waiting[1]]
 
 
+async def test_who_gives_up_waiting_is_let_go_at_once_wherever_in_the_queue(cluster) -> None:
+    ranks = cluster("llama", [2, 4])
+    ranks.extra = {"streams": 1}
+    async with ranks:
+        long = ranks.ask(PROMPT, 3000, ignore_eos=True)
+        await ranks.ranks[0].until(lambda event: event["ev"] == "tokens" and event["id"] == long)
+        next_one, gone = ranks.ask([5, 6], 2), ranks.ask([5, 7], 2)
+        for rank in ranks.ranks:
+            rank.send("cancel", id=gone)
+        assert (await ranks.answer(gone))[1]["why"] == "cancel"
+        for rank in ranks.ranks:
+            rank.send("cancel", id=long)
+        await ranks.answer(next_one)
+        assert [event["id"] for event in ranks.ranks[0].named("done")] == [gone, long, next_one]
+
+
 async def test_what_does_not_fit_the_context_waits_or_is_refused(cluster, alone) -> None:
     ranks = cluster("llama", [3, 3])
     ranks.context = 100
