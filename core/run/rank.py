@@ -29,6 +29,8 @@ LOOK_S = 3.0
 """For a look at a machine's processes, or for the word why it was lost."""
 
 LAST_LINES = 5
+BREATH = 64
+"""Lines that may lie ready are taken in one go: then those have a turn who wait for what they say."""
 
 Publish = Callable[[ev.AnyEvent], None]
 
@@ -199,6 +201,7 @@ class Rank:
 
     async def _listen(self) -> None:
         assert self._process is not None
+        said = 0
         async for line in self._process.lines():
             self._heard = time.monotonic()
             try:
@@ -207,6 +210,9 @@ class Rank:
                 self._publish(
                     ev.Alert(t=time.time(), level="warning", subject=f"rank {self.rank}", text=str(error))
                 )
+            said += 1
+            if said % BREATH == 0:
+                await asyncio.sleep(0)
         ended = await self._process.wait()
         words = self._last_words
         reason = self.error or (words.why if words else "")
