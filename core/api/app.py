@@ -17,7 +17,7 @@ from core.api import anthropic, body, schema
 from core.api.answers import Answers, Engine
 from core.api.door import Door
 from core.api.errors import ApiError, json_response, refuse
-from core.api.forms import ChatForm, TextForm
+from core.api.forms import ChatForm, Form, TextForm
 from core.api.metrics import CONTENT_TYPE, Metrics
 from core.api.reply import Reply
 from core.text import clean_line
@@ -57,13 +57,15 @@ class Api:
 
     async def _chat(self, request: Request) -> Reply:
         asked = schema.decode(await body.read(request), schema.ChatAsked)
-        form = ChatForm(self._known(asked.model))
-        return Reply(self.answers, asked.prompt, asked.sampling, form, stream=asked.stream, usage=asked.usage)
+        return self._reply(asked, ChatForm(self._known(asked.model)))
 
     async def _complete(self, request: Request) -> Reply:
         asked = schema.decode(await body.read(request), schema.TextAsked)
-        form = TextForm(self._known(asked.model))
-        return Reply(self.answers, asked.prompt, asked.sampling, form, stream=asked.stream, usage=asked.usage)
+        return self._reply(asked, TextForm(self._known(asked.model)))
+
+    def _reply(self, asked: schema.ChatAsked | schema.TextAsked, form: Form) -> Reply:
+        stream = bool(asked.stream)
+        return Reply(self.answers, asked.prompt, asked.sampling, form, stream=stream, usage=asked.usage)
 
     async def _message(self, request: Request) -> Reply | Response:
         try:

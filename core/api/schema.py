@@ -107,7 +107,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What both endpoints take."""
 
     model: str = ""
-    stream: bool = False
+    stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Count | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None

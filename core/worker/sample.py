@@ -11,6 +11,8 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.sample_utils import apply_min_p, apply_top_k, apply_top_p
 
+LEAST = 1e-4  # a top-p below this is taken for 0: sums of float32 over a vocabulary do not tell them apart
+
 
 @dataclass(frozen=True)
 class Pick:
@@ -30,16 +32,16 @@ class Sampler:
 
     In this order: logit bias, repetition penalty (over prompt and answer, as Keskar et al. 2019, CTRL),
     presence and frequency penalties (over the answer, as OpenAI's API defines them), top-p, min-p, top-k and
-    temperature (as mlx_lm orders them). Temperature 0 takes the likeliest.
+    temperature (as mlx_lm orders them). Temperature 0 takes the likeliest, and so does top-p 0.
     """
 
     def __init__(self, request: dict[str, Any], prompt: Sequence[int] = ()) -> None:
         seed = request.get("seed")
         # Without one, fresh entropy; a key of its own, since requests take turns on one generator.
         self._key = mx.random.key(int.from_bytes(os.urandom(4), "little") if seed is None else int(seed))
-        self._temperature = float(request.get("temperature") or 0.0)
         top_p = request.get("top_p")
         self._top_p = 1.0 if top_p is None else float(top_p)
+        self._temperature = float(request.get("temperature") or 0.0) if self._top_p >= LEAST else 0.0
         self._top_k = int(request.get("top_k") or 0)
         self._min_p = float(request.get("min_p") or 0.0)
         self._repetition = float(request.get("repetition_penalty") or 1.0)
@@ -68,7 +70,7 @@ class Sampler:
     def _choose(self, logprobs: mx.array) -> mx.array:
         if self._temperature == 0.0:
             return mx.argmax(logprobs, axis=-1)
-        if 0.0 < self._top_p < 1.0:
+        if self._top_p < 1.0:
             logprobs = apply_top_p(logprobs, self._top_p)
         if self._min_p:
             logprobs = apply_min_p(logprobs, self._min_p)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from openai import APITimeoutError, OpenAI
 
+from core.api import schema
 from tests.api.served import ENDLESS, GREEDY, Served, cancelled
 from tests.e2e.until import LIMIT_S
 
@@ -51,6 +52,12 @@ def test_a_stream_says_what_the_whole_answer_says(server, client) -> None:
     assert last.choices == []
     assert last.usage.completion_tokens == 20
     assert last.usage.prompt_tokens_details.cached_tokens == whole.usage.prompt_tokens - 1
+
+
+def test_what_a_client_leaves_null_is_as_if_it_were_not_there() -> None:
+    body = {"messages": SAY, "stream": None, "temperature": None}
+    asked = schema.decode(msgspec.json.encode(body), schema.ChatAsked)
+    assert not asked.stream and asked.sampling.temperature == 1.0
 
 
 def test_completions_go_on_from_text_and_from_tokens(server, client) -> None:

@@ -123,7 +123,7 @@ async def test_sampling_does_what_each_of_its_names_says(cluster, alone) -> None
             PROMPT, 1, repetition_penalty=1e6, logit_bias={str(PROMPT[5]): 90.0}
         )
         assert repeated != [PROMPT[5]]
-        for wish in ({"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}):
+        for wish in ({"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}, {"top_p": 0}):
             assert (await ranks.generate(PROMPT, 12, temperature=1.5, seed=3, **wish))[0] == plain
 
         name = ranks.ask(PROMPT, 3, logprobs=2)
