@@ -55,6 +55,11 @@ class Api:
             exception_handlers={ApiError: refuse, HTTPException: _nowhere, Exception: self._defect},
         )
 
+    def end(self) -> None:
+        """No more is answered, nor counted."""
+        self.answers.end()
+        self._metrics.end()
+
     async def _chat(self, request: Request) -> Reply:
         asked = schema.decode(await body.read(request), schema.ChatAsked)
         return self._reply(asked, ChatForm(self._known(asked.model)))

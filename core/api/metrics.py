@@ -50,7 +50,11 @@ class Metrics:
         """When the last token of an open request came."""
         registry.register(_Now(bus))
         self._bus = bus
-        bus.subscribe(self._hear)
+        self._unsubscribe = bus.subscribe(self._hear)
+
+    def end(self) -> None:
+        """Count no more."""
+        self._unsubscribe()
 
     def text(self) -> bytes:
         """All of it."""
@@ -60,10 +64,10 @@ class Metrics:
         match event:
             case ev.TokensStreamed() if event.ids and event.request in self._bus.state.requests:
                 self._generated.inc(len(event.ids))
-                before = self._latest.get(event.request)
-                if before is None:
-                    self._first.observe(event.t - self._bus.state.requests[event.request].started)
-                else:
+                known, before = self._bus.state.requests[event.request], self._latest.get(event.request)
+                if known.ids == event.ids:
+                    self._first.observe(event.t - known.started)
+                elif before is not None:  # not where another run, or console, has begun the answer
                     self._between.observe((event.t - before) / len(event.ids))
                 self._latest[event.request] = event.t
             case ev.RequestDone():

@@ -82,7 +82,7 @@ async def serving(bound: socket.socket, engine: Engine, model: str, token: str) 
             await asyncio.sleep(0.01)
         yield
     finally:
-        api.answers.end()
+        api.end()
         server.should_exit = True
         await task
 
