@@ -61,7 +61,7 @@ async def bench(args: Namespace) -> int:
         )
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     prepare.adds_up(wish, spec)
-    wish = msgspec.structs.replace(wish, context=max(args.context, suite.longest))
+    wish = msgspec.structs.replace(wish, context=max(args.context, suite.room))
     file = _file(args, suite)
     bus = Bus()
     recording = prepare.recorder(bus, file)
@@ -88,7 +88,7 @@ async def _measure(cluster: Cluster, spec: ModelSpec, suite: Suite) -> None:
     await planned(cluster)
     await measured(bus)
     auto = await planned(cluster)
-    made = here(bus.state, auto, auto.context)
+    made = here(bus.state, auto, max(auto.context, suite.room))
     contenders = made.of(suite)
     for reason in made.left_out:
         _say(f"left out: {reason}")

@@ -75,8 +75,6 @@ class Bencher:
         """Why the last plan that could not be measured could not."""
         self._failures = 0
         """Failed trials in a row."""
-        self._filled: dict[tuple[int, int], list[int]] = {}
-        """The context that is in the caches, by depth and place among the requests at once."""
 
     @property
     def trials(self) -> list[Trial]:
@@ -143,7 +141,6 @@ class Bencher:
             raise
 
     async def _rounds(self, name: str, launch: int) -> list[Trial]:
-        self._filled = {}
         suite, repeats = self._suite, self._suite.repeats
         kept: dict[Point, list[Trial]] = {point: [] for point in suite.points}
         self._failures = 0
@@ -283,14 +280,14 @@ class Bencher:
         own = self._tokens(point.prompt, f"{point} {launch} {turn}", round_ * most + place)
         if not point.depth:
             return own
-        key = (point.depth, place)
-        if key not in self._filled:
-            context = self._filled[key] = self._tokens(point.depth, f"{key} {launch}", -1 - len(self._filled))
-            try:
-                await self._answered([self._ask(context, 1)])
-            except NotTaken as error:
-                raise BenchError(str(error)) from None
-        return [*self._filled[key], *own]
+        number = self._suite.depth.index(point.depth) * most + place
+        context = self._tokens(point.depth, f"{(point.depth, place)} {launch}", -1 - number)
+        # Each time, as other points may have taken its place: it costs next to nothing where it is there.
+        try:
+            await self._answered([self._ask(context, 1)])
+        except NotTaken as error:
+            raise BenchError(str(error)) from None
+        return [*context, *own]
 
     def _tokens(self, count: int, name: str, number: int) -> list[int]:
         # Special tokens are at either end of a vocabulary.

@@ -27,7 +27,10 @@ def here(state: ClusterState, auto: Plan, context: int) -> Contenders:
 
 
 class Contenders:
-    """Plans by the names a suite uses. `left_out` says which there are not, and why."""
+    """Plans by the names a suite uses. `left_out` says which there are not, and why.
+
+    `context` is what all requests at once come to, which may be more than the model takes of one.
+    """
 
     def __init__(
         self,
@@ -39,7 +42,7 @@ class Contenders:
         auto: Plan,
     ) -> None:
         self._spec, self._hosts, self._wires = spec, {host.id: host for host in hosts}, wires
-        self._context, self._auto = min(context, spec.context), auto
+        self._context, self._auto = context, auto
         self._backend: Asked = again(backend)
         self.left_out: list[str] = []
 

@@ -45,8 +45,7 @@ class Benches:
                 f"{suite.name} needs {suite.longest} tokens of context; {spec.name} has {spec.context}",
             )
             return
-        context = max(auto.context, suite.longest)
-        made = here(state, auto, context)
+        made = here(state, auto, max(auto.context, suite.room))
         contenders = await asyncio.to_thread(made.of, suite)
         if state.by_hand and state.plan is not None:
             # What a person has put together is what he wants to see measured, beside the suite's own.

@@ -36,6 +36,11 @@ class Point(msgspec.Struct, frozen=True):
     concurrency: int
 
     @property
+    def length(self) -> int:
+        """Tokens one request comes to."""
+        return self.depth + self.prompt + self.generate
+
+    @property
     def label(self) -> str:
         """As llama-bench writes it: `pp512 tg128 @ d4096`, with `×4` for four at once."""
         text = f"pp{self.prompt} tg{self.generate}"
@@ -114,7 +119,12 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     @property
     def longest(self) -> int:
         """Tokens of context the longest request needs."""
-        return max(point.depth + point.prompt + point.generate for point in self.points)
+        return max(point.length for point in self.points)
+
+    @property
+    def room(self) -> int:
+        """Tokens the caches must have room for, so that what is asked at once is answered at once."""
+        return max(point.concurrency * point.length for point in self.points)
 
 
 def shipped() -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def test_points_are_every_combination() -> None:
     assert len(suite.points) == 8
     assert suite.points[0] == Point(8, 0, 4, 1)
     assert suite.points[-1].label == "pp16 tg4 @ d64 ×2"
-    assert suite.longest == 84
+    assert (suite.longest, suite.room) == (84, 168)
 
 
 def test_the_hash_is_of_what_is_measured() -> None:
@@ -79,6 +79,14 @@ def test_contenders_are_made_once_each_and_what_cannot_be_is_said() -> None:
     assert "is the same plan as auto" in said  # of a model this small one device is the best plan
     assert "odd: the split 1+1 is 2 layers" in said and "gone: c is not ready" in said
     assert len({plan.stages for plan in plans.values()}) == len(plans)
+
+
+def test_plans_have_room_for_all_that_is_asked_at_once() -> None:
+    hosts = [Host("a", 4 * GIB), Host("b", 4 * GIB)]
+    suite = Suite(name="s", prompt=(1024,), generate=(1024,), concurrency=(1, 4), plans=("auto", "even"))
+    assert suite.longest <= SPEC.context < suite.room
+    made = Contenders(SPEC, hosts, [], suite.room, "sockets", propose(SPEC, hosts, [], SPEC.context))
+    assert [(name, plan.context) for name, plan in made.of(suite)] == [("auto", 8192), ("even", 8192)]
 
 
 def test_neighbours_move_layers_between_stages() -> None:

@@ -49,6 +49,33 @@ async def test_long_answers_are_repeated_as_often_as_the_suite_says() -> None:
     assert (len(warm), len(counted)) == (1, 2)
 
 
+class Listening(Simulated):
+    """Keeps what it is asked: the prompt, and how many tokens are to be answered."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: 1.0)
+        self.asked: list[tuple[list[int], int]] = []
+
+    def submit(self, prompt: Prompt, sampling: Sampling, source: Source) -> str:
+        self.asked.append((list(prompt.tokens or ()), sampling.max_tokens))
+        return super().submit(prompt, sampling, source)
+
+
+async def test_a_context_is_sent_again_before_each_trial_as_others_may_have_taken_its_place() -> None:
+    ground, repeats = Listening(), Repeats(least=2, most=2, precision=0.5)
+    suite = Suite(
+        name="s", prompt=(4,), depth=(6, 8), generate=(10,), concurrency=(2,), warm_s=0.0, repeats=repeats
+    )
+    await Bencher(ground, suite, [("auto", ONE)], DEEP.vocabulary).run()
+    trials = [ground.asked[i : i + 4] for i in range(0, len(ground.asked), 4)]
+    assert len(trials) == 2 * (1 + 2)  # two depths, warm-up and two repeats
+    for trial in trials:
+        contexts, prompts = [tokens for tokens, _ in trial[:2]], [tokens for tokens, _ in trial[2:]]
+        assert [count for _, count in trial] == [1, 1, 10, 10]
+        assert contexts == [tokens[:-4] for tokens in prompts]
+        assert contexts[0][0] != contexts[1][0]
+
+
 class Mortal(Simulated):
     """Its first run fails with the second answer, and is waited for as a recovery does."""
 
