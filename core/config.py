@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from core.files import write_private
 from core.folders import cache_folder, config_folder, data_folder
 from core.options import Options
 from core.remote.hostkeys import HostKeys
@@ -146,8 +146,4 @@ def keep(folder: Path, entry: DeviceEntry) -> None:
     former = [before.rstrip("\n"), ""] if before.strip() else []
     text = "\n".join([*former, "[[device]]", *lines, ""])
     _parsed(path, text)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.touch(mode=0o600)
-    fresh.write_text(text)
-    fresh.replace(path)
+    write_private(path, text.encode())

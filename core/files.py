@@ -9,7 +9,9 @@ from pathlib import Path
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Put `data` in place of what `path` holds, if anything. Raises OSError and leaves that alone."""
+    """Put `data` in place of what `path` holds, if anything; a link stays one, and what it leads to is
+    replaced. Raises OSError and leaves that alone."""
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

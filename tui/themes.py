@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tomllib
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 from textual.app import App
 from textual.color import ColorParseError
 from textual.theme import Theme
+
+from core.files import write_private
 
 DEFAULT = "dark"
 PLAIN = "ansi"
@@ -71,7 +72,4 @@ def chosen(config: Path) -> str:
 
 def remember(config: Path, name: str) -> None:
     """Begin with this theme the next time. Raises OSError."""
-    config.mkdir(parents=True, exist_ok=True)
-    fresh = config / f"{_CHOSEN}.{os.getpid()}"
-    fresh.write_text(f"{name}\n", encoding="utf-8")
-    fresh.replace(config / _CHOSEN)
+    write_private(config / _CHOSEN, f"{name}\n".encode())

@@ -153,6 +153,18 @@ def test_a_device_that_is_kept_is_read_again_and_nothing_else_is_changed(home: P
     assert path.read_text() == text and list(path.parent.iterdir()) == [path]
 
 
+def test_a_device_is_kept_in_the_file_that_a_link_leads_to(home: Path, tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles" / "exo.toml"
+    real.parent.mkdir()
+    real.write_text("local = false\n")
+    link = write(home, "")
+    link.unlink()
+    link.symlink_to(real)
+    keep(link.parent, DeviceEntry("mini.local"))
+    assert link.is_symlink() and load().devices == (DeviceEntry("mini.local"),)
+    assert real.read_text().startswith("local = false\n") and list(real.parent.iterdir()) == [real]
+
+
 def test_a_first_device_is_kept_where_there_was_no_file(home: Path) -> None:
     keep(home / ".config/exo-tui", DeviceEntry("mini.local", name="mini"))
     assert load().devices == (DeviceEntry("mini.local", name="mini"),)
