@@ -65,6 +65,7 @@ class Membership:
         """Reach for a peer as a person wants it; see `core.intents.Intents`."""
         advert = self._bus.state.peers.get(peer)
         if advert is None:
+            self._alert("warning", wanted.name, "not added: it is no longer announced")
             return
         if reason := why_not_add(self._bus.state, peer):
             self._alert("info", advert.name, reason)

@@ -142,8 +142,10 @@ async def test_an_added_peer_is_a_device_once(tmp_path: Path) -> None:
                     services=("_ssh._tcp",),
                 )
             )  # fmt: skip
-            cluster.add("nobody", Wanted())
+            cluster.add("gone", Wanted(name="air"))
             assert cluster.bus.state.devices == {}
+            said = cluster.bus.state.alerts[-1]
+            assert (said.subject, said.text) == ("air", "not added: it is no longer announced")
             cluster.add("k", Wanted(name="mini"))
             state = await until(
                 cluster, lambda state: "mini" in state.devices and state.devices["mini"].status == "lost"
