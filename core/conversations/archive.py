@@ -84,6 +84,9 @@ class Archive:
             self._run(self._delete(conversation))
 
     async def all(self) -> list[Summary]:
+        # What was asked for before is to be seen in it; one of the errands is what asks.
+        if errands := self._errands - {asyncio.current_task()}:
+            await asyncio.wait(errands)
         found: dict[str, Summary] = {}
         if self._store is not None and self._keeper is not None:
             async with self._keeper.turn:

@@ -185,6 +185,18 @@ async def test_deleting_and_renaming_reach_the_file(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.json"))
 
 
+async def test_a_list_shows_what_was_renamed_and_deleted_just_before(tmp_path: Path) -> None:
+    async with console(tmp_path) as (bus, archive):
+        ask(bus, "a", "first?", "First.")
+        first = bus.state.conversation
+        archive.new()
+        await until(bus, lambda state: first not in state.conversations)
+        archive.rename(first, "Numbers")
+        assert [one.title for one in await archive.all()] == ["Numbers"]
+        archive.delete(first)
+        assert await archive.all() == []
+
+
 async def test_a_full_disk_is_said_once_and_survived(tmp_path: Path, monkeypatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
