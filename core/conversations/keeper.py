@@ -74,7 +74,8 @@ class Keeper:
             self._closing = True
             self._soon.set()
             self._now.set()
-            await self._task
+            # Whoever waits may be cancelled; what is being written is not to end with him.
+            await asyncio.shield(self._task)
             self._task = None
         self._store.close()
 

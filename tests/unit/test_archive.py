@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from core import events as ev
 from core.bus import Bus
 from core.conversations.archive import Archive
+from core.conversations.keeper import Keeper
 from core.conversations.manner import Manner
-from core.conversations.store import Store
+from core.conversations.store import Store, Stored
 from core.intents import why_not_resume
 from core.request import Sampling
 from core.state import ClusterState
@@ -216,6 +220,32 @@ async def test_a_full_disk_is_said_once_and_survived(tmp_path: Path, monkeypatch
         monkeypatch.undo()
         await until(bus, lambda state: state.alerts[-1].text == "conversations are kept again")
         await on_disk(tmp_path, lambda text: "First." in text)
+
+
+async def test_what_is_being_written_is_written_though_nobody_waits_any_more(
+    tmp_path: Path, monkeypatch
+) -> None:
+    begun, go, write = threading.Event(), threading.Event(), Store.write
+
+    def slow(store: Store, one: Stored) -> None:
+        begun.set()
+        assert go.wait(LIMIT)
+        write(store, one)
+
+    monkeypatch.setattr(Store, "write", slow)
+    bus = Bus()
+    keeper = Keeper(bus, Store(tmp_path))
+    bus.subscribe(keeper.take)
+    keeper.start()
+    bus.publish(ev.ConversationStarted(t=0, conversation="c", manner=Manner()))
+    ask(bus, "a", "first?", "First.")
+    await soon(begun.is_set, "the file being written")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await keeper.close()
+    go.set()
+    await keeper.close()
+    await on_disk(tmp_path, lambda text: "First." in text)
 
 
 async def test_without_a_folder_conversations_stay_in_memory() -> None:
