@@ -10,6 +10,7 @@ from typing import ClassVar, cast
 
 from textual import work
 from textual.app import App, SystemCommand
+from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
 from textual.driver import Driver
 from textual.events import Event, Key, Paste
@@ -31,6 +32,7 @@ from tui.desk import Desk
 from tui.plain import Ascii
 from tui.screens.console import ConsoleScreen
 from tui.screens.question import Question
+from tui.screens.trust import TrustScreen
 from tui.typeahead import Settled, TypeAhead
 
 Connect = Callable[[], Awaitable[Intents]]
@@ -65,6 +67,8 @@ class ConsoleApp(App[None]):
         self.desk = Desk(bus, playback)
         self.keys, self._problems = keysfile.read(config_folder() / "keys.toml", keymap.groups())
         self._connect_to = connect
+        self._leaving = False
+        """It has been decided: another `q` must not interrupt what is being stopped."""
         self._problems += themes.install(self, config_folder())
         self.set_keymap(self.keys)
 
@@ -103,6 +107,15 @@ class ConsoleApp(App[None]):
     def _front(self) -> MessagePump:
         """What gets a key now: the app itself, once it has no screens any more."""
         return (self.focused or self.screen) if self.screen_stack else self
+
+    def pop_screen(self) -> AwaitComplete:
+        """Close the screen on top; what it was doing ends first, as it writes on widgets that go now."""
+        self.workers.cancel_node(self.screen)  # pyright: ignore[reportUnknownMemberType]
+        return super().pop_screen()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The palette would take a question away without its answer."""
+        return action != "command_palette" or not isinstance(self.screen, Question | TrustScreen)
 
     def on_settled(self, message: Settled) -> None:
         """A key is dealt with."""
@@ -232,7 +245,7 @@ class ConsoleApp(App[None]):
 
     async def action_quit(self) -> None:
         """Quit; with a run live only after a yes."""
-        if not isinstance(self.screen, Question):
+        if not isinstance(self.screen, Question) and not self._leaving:
             self._leave()
 
     @work(group="leave", exclusive=True)
@@ -244,6 +257,7 @@ class ConsoleApp(App[None]):
             text = f"A run is live on {where}. Stop it and quit?"
             if not await self.push_screen_wait(Question(text, "y stop and quit   n stay")):
                 return
+        self._leaving = True
         if self.desk.intents is not None:
             self.notify("Stopping what was started…", timeout=60)
             await self.desk.intents.close()

@@ -91,6 +91,8 @@ class TypeAhead:
         self._target.post_message(Settled(self._number))
 
     def _look(self) -> None:
+        if not self._busy or self._due is not None:
+            return  # it was on its way when its timer was stopped
         self._looks += 1
         if self._looks * LOOK_S >= PATIENCE_S:
             self._next()

@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from tests.tui import scenes
 from tests.tui.conftest import Desk, Open
-from tui.typeahead import LOOK_S, PATIENCE_S, TypeAhead
+from tui.typeahead import LOOK_S, PATIENCE_S, ROUNDS, Settled, TypeAhead
 from tui.widgets.composer import Composer
 
 if TYPE_CHECKING:
@@ -85,3 +85,16 @@ async def test_a_handler_that_waits_does_not_take_the_keyboard_away() -> None:
     assert looks * LOOK_S == pytest.approx(PATIENCE_S)
     assert given == [second]
     assert not ahead.holds(second)
+
+
+async def test_a_look_that_comes_too_late_begins_nothing() -> None:
+    front, given, alarms = Deaf(), [], []
+    ahead = TypeAhead(lambda: front, given.append, lambda _, call: alarms.append(call) or Timer(front, 1))
+    ahead.sent()
+    assert ahead.holds(Key("b", "b"))
+    late = alarms.pop()
+    for number in range(1, ROUNDS + 1):
+        ahead.settled(Settled(number))
+    assert len(given) == 1, "the next key's turn"
+    late()
+    assert not alarms

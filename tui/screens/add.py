@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
 from core.events import PeerSeen
@@ -19,6 +18,7 @@ from core.namesakes import doubt
 from core.state import ClusterState
 from tui import keymap
 from tui.desk import Desk
+from tui.screens.closing import Dialog
 from tui.widgets.cells import Cell
 from tui.widgets.devices import claims, provenance
 from tui.widgets.keybar import KeyLine
@@ -49,7 +49,7 @@ def about(state: ClusterState, peer: PeerSeen) -> Iterator[tuple[str, Cell]]:
         yield "▲ beware", (unsure, "$text-warning")
 
 
-class AddScreen(ModalScreen[Wanted | None]):
+class AddScreen(Dialog[Wanted | None]):
     """None when it was left. Nothing is contacted before."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.ADD)

@@ -8,17 +8,17 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui import keymap
 from tui.commandline import MOST, Command, common, complete
 from tui.host import app_of
+from tui.screens.closing import Dialog
 from tui.widgets.cells import line, mark, pointer, table
 from tui.widgets.rows import Rows
 
 
-class CommandLine(ModalScreen[str | None]):
+class CommandLine(Dialog[str | None]):
     """Gives what was typed or chosen, None when it was left."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.LINE)

@@ -11,11 +11,11 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.screen import Screen
 
 from core.bench.report import Report, compared, report
 from core.text import clean_line
 from tui import keymap
+from tui.screens.closing import Closing
 from tui.widgets.cells import line
 from tui.widgets.compared import comparison_rows, side_rows
 from tui.widgets.keybar import KeyBar
@@ -35,7 +35,7 @@ def read_report(path: Path) -> Report | str:
         return str(error)
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(Closing[None]):
     """Files are read on a thread: a long recording takes a second or two."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.COMPARE)

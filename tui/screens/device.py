@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.widget import Widget
 
 from core.checks import checks
@@ -21,6 +20,7 @@ from core.text import pace
 from tui import keymap
 from tui.desk import Desk
 from tui.netmap import MARKS, edge, shown, usual_us
+from tui.screens.closing import Closing
 from tui.widgets.cells import Cell, line, table
 from tui.widgets.chart import Chart
 from tui.widgets.devices import STATUS, gauges
@@ -165,7 +165,7 @@ def tell_measured(widget: Widget, desk: Desk, device: str) -> None:
         widget.notify(f"Measuring the paths of {device}, a second each way", markup=False)
 
 
-class DeviceScreen(Screen[None]):
+class DeviceScreen(Closing[None]):
     """Facts and links of a device, above its memory over time."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keymap.DEVICE, *keymap.BACK]

@@ -11,12 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.events import Resize
-from textual.screen import ModalScreen
 
 from core.doctor import Finding, examine
 from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
+from tui.screens.closing import Dialog
 from tui.widgets.cells import Cell, line, mark, pointer
 from tui.widgets.keybar import KeyLine
 from tui.widgets.rows import Rows
@@ -40,7 +40,10 @@ def finding_rows(one: Finding, chosen: bool, width: int) -> list[Content]:
     rows = [line(*head, width=width)]
     if one.level in ("error", "warning") or chosen or one.what in told:
         for text in filter(None, told):
-            rows += [line(("     " + part, "$muted"), width=width) for part in textwrap.wrap(text, width - 6)]
+            rows += [
+                line(("     " + part, "$muted"), width=width)
+                for part in textwrap.wrap(text, max(1, width - 6))
+            ]
         for command in one.commands:
             rows.append(
                 line((f"     {command.device}$ ", "$text-accent"), (command.text, "bold"), width=width)
@@ -48,7 +51,7 @@ def finding_rows(one: Finding, chosen: bool, width: int) -> list[Content]:
     return [mark(rows[0], width), *rows[1:]] if chosen else rows
 
 
-class DoctorScreen(ModalScreen[None]):
+class DoctorScreen(Dialog[None]):
     """Looks again each second: a finding goes when it is mended."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.DOCTOR)

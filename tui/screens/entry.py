@@ -8,14 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from tui import keymap
+from tui.screens.closing import Dialog
 from tui.widgets.keybar import KeyLine
 
 
-class Entry(ModalScreen[str | None]):
+class Entry(Dialog[str | None]):
     """Asks for a line. None when it was left."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.ENTRY)

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from textual.actions import parse
 from textual.events import Key
-from textual.screen import Screen
 
+from tui.screens.closing import Closing
 from tui.widgets.keybar import KeyBar
 
 
-class Explaining(Screen[None]):
+class Explaining(Closing[None]):
     """Its `check_action` dims a key; its `why_not` knows the reason."""
 
     VERBS: ClassVar[Mapping[str, str]] = {}

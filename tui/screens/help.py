@@ -8,10 +8,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 
 from tui import keymap
 from tui.actions import Action, Group
+from tui.screens.closing import Dialog
 from tui.widgets.keybar import KeyLine
 from tui.widgets.rows import Rows
 from tui.widgets.scroller import Scroller
@@ -48,7 +48,7 @@ class Keys(Rows):
         self.show([row for _, row in made])
 
 
-class HelpScreen(ModalScreen[Action | None]):
+class HelpScreen(Dialog[Action | None]):
     """The keys of the screen it was opened from. Gives the action that was clicked: whoever has no keyboard
     reaches everything here."""
 

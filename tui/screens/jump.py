@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.events import Click, Key
-from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
+
+from tui.screens.closing import Dialog
 
 LETTERS = "asdfghjklqwertyuiopzxcvbnm"
 
 
-class JumpScreen(ModalScreen[Widget | None]):
+class JumpScreen(Dialog[Widget | None]):
     """Gives the widget whose letter was pressed, None for any other key."""
 
     def __init__(self, targets: Sequence[Widget]) -> None:

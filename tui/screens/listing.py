@@ -8,17 +8,17 @@ from typing import ClassVar, TypeVar
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from tui.screens.closing import Dialog
 from tui.widgets.keybar import KeyLine
 from tui.widgets.picklist import Picklist
 
 Result = TypeVar("Result")
 
 
-class ListScreen(ModalScreen[Result | None]):
+class ListScreen(Dialog[Result | None]):
     """A subclass says in `show` what there is; None is the result when the list is left."""
 
     HEADING: ClassVar[str]

@@ -8,11 +8,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static, TextArea
 
 from core.conversations.manner import FIELDS, FieldError, Manner, parsed, typed
 from tui import keymap
+from tui.screens.closing import Dialog
 from tui.widgets.keybar import KeyLine
 
 _ABOUT = {field.name: field.about for field in FIELDS} | {
@@ -21,7 +21,7 @@ _ABOUT = {field.name: field.about for field in FIELDS} | {
 }
 
 
-class MannerScreen(ModalScreen[Manner | None]):
+class MannerScreen(Dialog[Manner | None]):
     """None when it was left. What cannot be meant is said, and the form stays."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.FORM)

@@ -12,13 +12,13 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Click
-from textual.screen import Screen
 
 from core.state import ClusterState, Device
 from tui import keymap
 from tui.desk import Desk
 from tui.host import app_of
 from tui.netmap import SORTS, edge, shown, usual_us
+from tui.screens.closing import Closing
 from tui.screens.device import DeviceScreen, tell_measured
 from tui.widgets.cells import Cell, line
 from tui.widgets.filterbar import FilterBar, Filtered
@@ -194,7 +194,7 @@ def _heading(state: ClusterState, known: list[str], sort: str) -> list[Cell]:
     return [*cells, (f"  by {sort}", "$muted")]
 
 
-class MapScreen(Screen[None]):
+class MapScreen(Closing[None]):
     """The map on a screen of its own."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.BACK)

@@ -9,11 +9,11 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 
 from core.plan.plan import Plan
 from core.state import ClusterState
 from tui import keymap
+from tui.screens.closing import Dialog
 from tui.widgets.keybar import KeyLine
 from tui.widgets.planstrip import series_style
 from tui.widgets.rows import Rows
@@ -72,7 +72,7 @@ class Card(Rows):
             self.show(styled(*self._card, self.size.width))
 
 
-class PlanScreen(ModalScreen[None]):
+class PlanScreen(Dialog[None]):
     """The card of the plan that was chosen when it was opened."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keymap.DIALOG, *keymap.PLAN]

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 
 from tui import keymap
 from tui.desk import Desk
+from tui.screens.closing import Closing
 from tui.widgets.buckets import WINDOWS
 from tui.widgets.chart import Chart
 from tui.widgets.keybar import KeyBar
@@ -18,7 +18,7 @@ from tui.widgets.plots import CHARTS
 EVERY = 0.5
 
 
-class PlotScreen(Screen[None]):
+class PlotScreen(Closing[None]):
     """The chart, its window and its neighbours by keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keymap.PLOTS, *keymap.BACK]

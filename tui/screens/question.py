@@ -8,14 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui import keymap
+from tui.screens.closing import Dialog
 from tui.widgets.keybar import KeyLine
 
 
-class Question(ModalScreen[bool]):
+class Question(Dialog[bool]):
     """Asks; y is True, n and escape are False."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.QUESTION)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textual.widgets import Input, TextArea
+
 from core.events import RecoveryChanged
 from core.intents import Intents, why_not_provision
 from core.joining import Wanted, why_not_add
@@ -29,12 +31,23 @@ class Questions(Explaining):
         """What is shown is to be drawn anew."""
         raise NotImplementedError
 
+    @property
+    def _calm(self) -> bool:
+        """Whether a question may open by itself: not over another one, nor under the letters of somebody who
+        writes, and not while the terminal is in the background, where the focus would be forgotten."""
+        app = app_of(self)
+        field = self.focused
+        writing = (
+            field.text if isinstance(field, TextArea) else field.value if isinstance(field, Input) else ""
+        )
+        return app.screen is self and app.app_focus and not writing
+
     def ask_trust(self, state: ClusterState) -> None:
         """Open the first question that was not put off; close one that is no longer asked."""
         top = app_of(self).screen
         if isinstance(top, TrustScreen) and top.asked.device not in state.questions:
             top.dismiss(None)
-        if top is not self or self.desk.intents is None:
+        if self.desk.intents is None or not self._calm:
             return
         for asked in state.questions.values():
             if (asked.device, asked.fingerprint) not in self._deferred:
@@ -58,7 +71,7 @@ class Questions(Explaining):
         asked, intents = state.recovery, self.desk.intents
         if asked is None or asked.stage != "asked" or asked is self._asked or intents is None:
             return
-        if app_of(self).screen is self:
+        if self._calm:
             self._asked = asked
 
             def answered(accepted: bool | None) -> None:

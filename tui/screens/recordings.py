@@ -11,13 +11,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.session.found import Found, found
 from core.text import clean_line, size
 from tui import keymap
 from tui.host import app_of
+from tui.screens.closing import Dialog
 from tui.screens.conversations import when
 from tui.screens.entry import Entry
 from tui.widgets.cells import Cell, pointer, table
@@ -29,7 +29,7 @@ NONE = "No recording yet: measuring a suite makes one, and so does R.\na names a
 ONE = "Mark two or more, the one to compare with first; enter on a single one compares its plans."
 
 
-class RecordingsScreen(ModalScreen[list[Path] | None]):
+class RecordingsScreen(Dialog[list[Path] | None]):
     """The marked files in the order of marking, else the chosen one; None when it was left."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.RECORDINGS)

@@ -8,10 +8,10 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 
 from tui import keymap
 from tui.host import app_of
+from tui.screens.closing import Dialog
 from tui.widgets.cells import line, mark, pointer
 from tui.widgets.keybar import KeyLine
 from tui.widgets.rows import Rows
@@ -19,7 +19,7 @@ from tui.widgets.rows import Rows
 _WIDTH = 34
 
 
-class ThemeScreen(ModalScreen[str | None]):
+class ThemeScreen(Dialog[str | None]):
     """Gives the theme to keep, None where the one before is back."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.THEMES)

@@ -8,11 +8,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core.events import TrustAsked
 from tui import keymap
+from tui.screens.closing import Dialog
 from tui.widgets.keybar import KeyLine
 
 KEY_FILES = {
@@ -24,7 +24,7 @@ KEY_FILES = {
 """File of a host key by algorithm; ECDSA otherwise."""
 
 
-class TrustScreen(ModalScreen[bool | None]):
+class TrustScreen(Dialog[bool | None]):
     """Shows the key. True accepts, False refuses, None leaves the question open."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keymap.TRUST)

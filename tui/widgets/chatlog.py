@@ -45,6 +45,8 @@ class ChatLog(VerticalScroll):
         self._exchanges: dict[str, Exchange] = {}
         self._hint = ""
         self._chosen: str | None = None
+        self._drawing = asyncio.Lock()
+        """A key of a replay draws beside the timer, and what one of them removes the other must not."""
 
     def compose(self) -> ComposeResult:
         """A line for the empty conversation, and one for what is not on the screen."""
@@ -53,6 +55,10 @@ class ChatLog(VerticalScroll):
 
     async def draw(self, state: ClusterState, hint: str) -> None:
         """Show the current conversation of `state`; `hint` where it is empty."""
+        async with self._drawing:
+            await self._draw(state, hint)
+
+    async def _draw(self, state: ClusterState, hint: str) -> None:
         known = state.conversations.get(state.conversation, ())
         ids = known[-KEPT:]
         self._note(ids, len(known) - len(ids), hint)

@@ -134,7 +134,10 @@ def silence_rows(state: ClusterState, width: int) -> list[Content]:
     for cause in state.silence or ():
         rows.append(line((f"  ▲ {cause.what}", "$text-warning"), width=width))
         for text in filter(None, (cause.why, cause.todo)):
-            rows += [line((f"    {part}", "$muted"), width=width) for part in textwrap.wrap(text, width - 6)]
+            rows += [
+                line((f"    {part}", "$muted"), width=width)
+                for part in textwrap.wrap(text, max(1, width - 6))
+            ]
         if cause.command:
             rows.append(line(("    $ ", "$text-accent"), (cause.command, "bold"), width=width))
     return rows
