@@ -18,5 +18,5 @@ class Closing(Screen[Result]):
         return super().dismiss(result) if self.is_active else AwaitComplete.nothing()
 
 
-class Dialog(Closing[Result], ModalScreen[Result]):
-    """One that leaves what is below in sight."""
+class Dialog(ModalScreen[Result], Closing[Result]):
+    """One that leaves what is below in sight. Textual takes the CSS of the first base."""
