@@ -10,6 +10,7 @@ from textual.containers import HorizontalGroup
 from textual.content import Content
 from textual.events import Click, MouseDown, Resize
 from textual.message import Message
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 from textual.widgets._footer import FooterKey, FooterLabel
@@ -33,6 +34,8 @@ class KeyBar(Footer):
     """
 
     _width = 0
+    _said: tuple[object, ...] | None = None
+    """The keys it was made of."""
 
     @dataclass
     class Refused(Message):
@@ -49,6 +52,15 @@ class KeyBar(Footer):
             self._width = event.size.width
             self.call_after_refresh(self.recompose)
 
+    def bindings_changed(self, screen: Screen[object]) -> None:
+        """Made anew only for other keys: a click whose two halves meet two footers is none."""
+        if not self._bindings_ready or self._said != self._told():
+            super().bindings_changed(screen)  # pyright: ignore[reportUnknownMemberType]
+
+    def _told(self) -> tuple[object, ...]:
+        known = self.screen.active_bindings.values()
+        return tuple((bound.binding, bound.enabled, bound.tooltip) for bound in known)
+
     def on_mouse_down(self, event: MouseDown) -> None:
         """Textual rings, and says no more."""
         widget, _ = self.screen.get_widget_at(event.screen_x, event.screen_y)
@@ -57,6 +69,7 @@ class KeyBar(Footer):
 
     def compose(self) -> ComposeResult:
         """The keys of the screen, as many as there is room for, then those that are always there."""
+        self._said = self._told()
         always = list(self._always((*_ALWAYS, "command_palette") if self._width >= _ROOMY else _ALWAYS))
         room = self._width - 1 - sum(_cells(key) + 1 for key in always)
         for widget in super().compose():
