@@ -79,7 +79,7 @@ def about(model: Model, fit: Fit | None, presence: Presence | None) -> list[tupl
     if unsure:
         lines.append((f"{', '.join(unsure)} did not say whether it is there", "$text-warning"))
     if presence and not absent and not unsure:
-        lines.append((f"it lies on {', '.join(presence)}", "$muted"))
+        lines.append((f"it lies on {', '.join(sorted(presence))}", "$muted"))
     return lines
 
 

@@ -33,7 +33,8 @@ def link_rows(state: ClusterState, width: int, needle: str = "") -> list[Content
     links, told = _shown(state, needle)
     rows = [line(("Links", "bold $text-accent"), (f"  {told}", "$muted"), width=width)]
     if not state.links:
-        why = "measured once two devices are ready"
+        ready = sum(device.status == "ready" for device in state.devices.values())
+        why = "being measured" if ready > 1 else "measured once two devices are ready"
         return [*rows, line((f"  {why}", "$muted"), width=width)]
     known = any(link.lane.loaded for link in links)
     cells: list[list[Cell]] = [[(text if known or text != CARRIES else "", "$muted") for text in _HEAD]]
