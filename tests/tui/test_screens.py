@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -11,6 +12,7 @@ from core.state import ClusterState, Link
 from tests.tui import scenes
 from tests.tui.conftest import NARROW, WIDE, Open
 from tui import themes
+from tui.widgets.chart import Chart, apart
 from tui.widgets.links import link_rows
 
 T = scenes.T0 + 200
@@ -144,8 +146,21 @@ async def test_a_chart_of_many_says_how_many_it_leaves_out(console: Open) -> Non
     events = [*scenes.planned(), *scenes.many(20)]
     async with console(events, NARROW) as desk:
         await desk.press("3", "enter")
-        assert desk.text.count("━") == 8
+        assert len(set(re.findall(r" ([A-H]) (?:demo|node)-", desk.text))) == 8, desk.text
         assert "+15" in desk.text
+
+
+async def test_each_of_several_lines_ends_in_the_letter_that_its_name_has(console: Open) -> None:
+    async with console(scenes.everything(), WIDE) as desk:
+        picture = desk.app.query_one("#memory", Chart).text
+    for letter, name in zip("ABC", scenes.NAMES, strict=True):
+        _, rest = picture.split(f" {letter} {name} ")
+        assert letter in rest, picture
+
+
+def test_letters_at_one_place_stand_side_by_side() -> None:
+    ends = {0: (1.0, 0.5), 1: (1.0, 0.52), 2: (1.0, 0.9), 3: (1.0, 0.51)}
+    assert apart(ends, 40, 10) == {0: (1.0, 0.5), 1: (0.0, 0.52), 2: (1.0, 0.9), 3: (2.0, 0.51)}
 
 
 def test_of_thousands_of_links_those_that_fail_are_shown_and_a_filter_finds_the_others() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -19,11 +19,13 @@ from textual.widget import Widget
 from core.series import SPAN, Series
 from tui.host import app_of
 from tui.widgets import plot
-from tui.widgets.buckets import largest, nice, runs, window
+from tui.widgets.buckets import Point, largest, nice, runs, window
 from tui.widgets.cells import Cell, line
 from tui.widgets.figures import duration, wall
 from tui.widgets.planstrip import SERIES, series_style
 
+LETTERS = "ABCDEFGH"
+"""At the end of each of several lines, and before its name: no line is told by its colour alone."""
 _LEAST = (16, 4)
 """Columns and rows below which there is only the legend."""
 
@@ -145,7 +147,9 @@ class Chart(Widget):
             for points in runs(li.series, start, span, columns, li.scale, high, data.gap)
         ]
         left = math.floor(start / (span / columns)) * span / columns
-        picture = plot.render(curves, size, columns, (wall(left), wall(left + span)), values)
+        ends = {index: points[-1] for points, index in curves} if len(data.lines) > 1 else {}
+        tags = [(at, LETTERS[index], index) for index, at in apart(ends, columns, size[1]).items()]
+        picture = plot.render(curves, size, columns, (wall(left), wall(left + span)), values, tags)
         base = self._axis_style()
         styles = [base + Style(color=self._colour(index).rich_color) for index in range(len(data.lines))]
         return plot.strips(picture, size[0], base, styles)
@@ -167,6 +171,16 @@ def _mark(chosen: bool) -> Cell:
     return ("› " if chosen else "", "bold $text-accent")
 
 
+def apart(ends: Mapping[int, Point], columns: int, rows: int) -> dict[int, Point]:
+    """The points, those that would be on top of another moved to the left of it, or to the right."""
+    found: dict[int, Point] = {}
+    for index, (x, y) in ends.items():
+        near = {column for column, height in found.values() if abs(y - height) < 1 / rows}
+        free = (float(at) for at in [*range(int(x), -1, -1), *range(int(x), columns)] if at not in near)
+        found[index] = (next(free, x), y)
+    return found
+
+
 def legend(data: ChartData, span: float, width: int, most: int, chosen: bool = False) -> list[Content]:
     """Title and last value of each series, packed into at most `most` lines of `width`.
 
@@ -185,7 +199,8 @@ def legend(data: ChartData, span: float, width: int, most: int, chosen: bool = F
                 return [line(*row, width=width) for row in rows]
             rows.append([])
             used = 0
-        rows[-1] += [("  ━ ", series_style(index)), (li.name, ""), (f" {li.last}", "bold")]
+        mark = LETTERS[index] if len(data.lines) > 1 else "━"
+        rows[-1] += [(f"  {mark} ", series_style(index)), (li.name, ""), (f" {li.last}", "bold")]
         used += item
     if data.more:
         rows[-1].append((f"  +{data.more}", "$muted"))

@@ -21,6 +21,8 @@ _SGR = re.compile(r"\x1b\[([\d;]*)m")
 
 Curve = tuple[list[Point], int]
 """Points, and the number of the line they belong to."""
+Tag = tuple[Point, str, int]
+"""A letter at a point, and the number of the line it names."""
 
 
 @cache
@@ -37,6 +39,7 @@ def render(
     columns: int,
     times: tuple[str, str],
     values: tuple[str, str, str],
+    tags: Sequence[Tag] = (),
 ) -> str:
     """The picture as text with SGR codes. Points must lie in `[0, columns]` x `[0, 1]` and be finite."""
     plotext = load()
@@ -49,6 +52,8 @@ def render(
         marker = plotext.marker("braille", (index, 0, 0))
         xs, ys = zip(*points, strict=True)
         figure.draw(figure.signal(list(xs), list(ys), marker=marker).lines())
+    for (x, y), letter, index in tags:
+        figure.draw(figure.signal([x], [y], marker=plotext.marker(letter, (index, 0, 0))))
     figure.ruler("x").lim(0, columns)
     figure.ruler("y").lim(0, 1)
     figure.ruler("x").ticks([0, columns], list(times))
