@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from core.bench import suite
 from core.models import demo
 from core.models.spec import ModelError, read
 
@@ -74,6 +75,13 @@ def test_the_demo_model_is_the_one_known(built: Path) -> None:
     # 4 bits and two float32 for each 32 weights: 1 byte 1/2 + 1/4 a weight; and two norms of 576.
     weights = 2 * 576 * 576 + 2 * 192 * 576 + 3 * 1536 * 576
     assert spec.layer_bytes == (weights * 3 // 4 + 2 * 576 * 4,) * 30
+
+
+def test_every_shipped_suite_can_be_measured_on_the_demo_model(built: Path) -> None:
+    context = read(built / "models" / demo.NAME).context
+    longest = {name: suite.load(name).longest for name in suite.shipped()}
+    assert {name: tokens for name, tokens in longest.items() if tokens > context} == {}
+    assert longest["depth"] == context
 
 
 async def test_a_second_call_builds_nothing(built: Path) -> None:
