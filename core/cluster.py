@@ -343,10 +343,7 @@ class Cluster:
 
     def withdraw(self, request: str) -> None:
         """End the answer to one request, whoever asked for it."""
-        if self.run is not None and self.run.answers(request):
-            self.run.cancel(request)
-        else:
-            self._queue.end_one(request, "cancel")
+        self._queue.withdraw(request, self.run)
 
     def cancel(self) -> None:
         active = self.bus.state.active

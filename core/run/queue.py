@@ -24,10 +24,13 @@ class Queue:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._asked: dict[str, Asked] = {}
+        self._withdrawn: set[str] = set()
+        """Those that a run was told to end, and has not ended yet."""
 
     def add(self, request: str, prompt: Prompt, sampling: Sampling) -> None:
         """Keep a request until it is done."""
         self._asked[request] = Asked(prompt, sampling)
+        self._withdrawn.discard(request)
 
     def put(self, request: str, run: Run) -> None:
         """Ask a run for an answer, or for the rest of it."""
@@ -44,10 +47,23 @@ class Queue:
             if not run.answers(request):
                 self.put(request, run)
 
+    def withdraw(self, request: str, run: Run | None) -> None:
+        """Nobody wants the answer any more: the run ends it, unless it fails before that."""
+        if run is not None and run.answers(request):
+            self._withdrawn.add(request)
+            run.cancel(request)
+        else:
+            self.end_one(request, "cancel")
+
     def hold(self) -> None:
-        """The run is gone and another one is to come."""
-        for request in self._asked:
-            self.reopen(request)
+        """The run is gone and another one is to come, which goes on in the same order."""
+        wanted = [one.id for one in self._bus.state.queue if one.id in self._asked]
+        self._bus.publish(ev.QueueOrdered(t=time.time(), requests=tuple(wanted)))
+        for request in tuple(self._asked):
+            if request in self._withdrawn:
+                self.end_one(request, "cancel")
+            else:
+                self.reopen(request)
 
     def reopen(self, request: str) -> None:
         """There is more to come of an answer."""
@@ -56,10 +72,16 @@ class Queue:
     def end(self, why: ev.DoneReason, detail: str) -> None:
         """End the requests that nobody is going to answer any more."""
         for request in tuple(self._asked):
-            self.end_one(request, why, detail)
+            if request in self._withdrawn:
+                self.end_one(request, "cancel")
+            else:
+                self.end_one(request, why, detail)
 
     def end_one(self, request: str, why: ev.DoneReason, detail: str = "") -> None:
-        """End one of them."""
+        """End one of them; nothing happens where it has ended."""
+        if self._asked.pop(request, None) is None:
+            return
+        self._withdrawn.discard(request)
         known = self._bus.state.requests.get(request)
         tokens = len(known.ids) if known else 0
         done = ev.RequestDone(t=time.time(), request=request, why=why, detail=detail, tokens=tokens)
@@ -69,3 +91,4 @@ class Queue:
         """Forget what is done."""
         if isinstance(event, ev.RequestDone):
             self._asked.pop(event.request, None)
+            self._withdrawn.discard(event.request)
