@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 
+from core.events import RankExited, RunStopped
 from core.plan import memory
 from core.plan.plan import Host, Wire
 from core.state import ClusterState, Device
 
+FRESH_S = 3.0
+"""Within which samples tell of the memory that a run has given back."""
+_SURE_S = 1.0
+"""A sample so much newer than the end of a rank has nothing of it."""
 FLOOR_US = 2_000.0
 """Round trips below this differ by less than a hand-over costs anyway."""
 _ROUGHLY = 2**24
@@ -15,8 +20,8 @@ _ROUGHLY = 2**24
 
 
 def hosts(state: ClusterState) -> list[Host]:
-    """The devices a plan may use now, by name. What ranks of the live run hold counts as free: whatever is
-    planned now is launched after it."""
+    """The devices a plan may use now, by name. What ranks hold counts as free: whatever is planned now is
+    launched after them."""
     held = _held(state)
     return [
         Host(
@@ -37,14 +42,23 @@ def _has_python(device: Device) -> bool:
 
 
 def _held(state: ClusterState) -> dict[str, int]:
-    """Bytes that ranks of the live run take of each device, as far as they said."""
-    if state.run is None or not state.run.live:
+    """Bytes of each device's newest sample that are a rank's, as far as it said: one of the live run, or one
+    that has just ended."""
+    run = state.run
+    if run is None:
         return {}
     return {
         rank.device: rank.beat.active + rank.beat.cache + memory.RUNTIME
-        for rank in state.run.ranks
-        if rank.beat is not None and rank.exit is None
+        for rank in run.ranks
+        if rank.beat is not None and _sampled(state.devices.get(rank.device), rank.exit or run.stopped)
     }
+
+
+def _sampled(device: Device | None, end: RankExited | RunStopped | None) -> bool:
+    """Whether a device's newest sample has, or may have, a rank in it that ended so."""
+    if device is None or device.sample is None:
+        return False
+    return end is None or device.sample.t <= end.t + _SURE_S
 
 
 def wires(state: ClusterState) -> list[Wire]:

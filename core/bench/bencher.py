@@ -15,6 +15,7 @@ from core.bench.metrics import Trial
 from core.bench.suite import Point, Suite
 from core.bench.table import enough
 from core.bus import Bus
+from core.circumstances import FRESH_S
 from core.plan.plan import Plan
 from core.request import NotTaken, Prompt, Sampling, Source
 from core.state import ClusterState
@@ -176,6 +177,10 @@ class Bencher:
         """Have this plan, freshly launched. Raises BenchError."""
         await self._down()
         self._ground.take(plan)
+        # What the run before has given back may show late.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FRESH_S):
+                await self._bus.until(lambda state: state.plan is not None and not state.plan.obstacle)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PRICED_S):
                 await self._bus.until(lambda state: state.plan is not None and bool(state.plan.forecast))

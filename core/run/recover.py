@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from core import events as ev
 from core.bus import Bus
+from core.circumstances import FRESH_S
 from core.config import Recover
 from core.plan.plan import Plan, PlanError
 from core.run.launch import LaunchError
@@ -27,8 +28,6 @@ TWICE = 2
 PROGRESS = 8
 """Tokens after which a run counts as one that worked."""
 LONG_AGO_S = 120.0
-FRESH_S = 3.0
-"""Within which samples tell of the memory that the failed run has given back."""
 SETTLED_S = 0.5
 """Within which the device is known to be lost whose rank is."""
 LOOK_S = 0.25

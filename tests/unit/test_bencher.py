@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core import events as ev
 from core.bench.bencher import Bencher
@@ -14,6 +15,7 @@ from core.bench.metrics import Trial
 from core.bench.session import Benches
 from core.bench.suite import Repeats, Suite
 from core.models.spec import read
+from core.plan.plan import Plan
 from core.plan.propose import propose, split
 from core.request import Prompt, Sampling, Source
 from core.state.fold import ALERTS
@@ -147,6 +149,29 @@ async def test_a_launch_that_is_refused_is_noticed_however_many_alerts_there_are
     progress = ground.bus.state.bench
     assert progress is not None and not progress.live
     assert "auto: it is not ready" in [alert.text for alert in ground.bus.state.alerts]
+
+
+class Late(Simulated):
+    """Memory is back a moment after a plan is taken, and launches are refused till then."""
+
+    def take(self, plan: Plan) -> None:
+        super().take(replace(plan, obstacle="a is short of memory"))
+        asyncio.get_running_loop().call_soon(super().take, plan)
+
+    def launch(self) -> None:
+        plan = self.bus.state.plan
+        if plan is not None and plan.obstacle:
+            self.bus.publish(ev.Alert(t=time.time(), level="warning", subject="launch", text=plan.obstacle))
+        else:
+            super().launch()
+
+
+async def test_memory_that_comes_back_late_costs_no_plan() -> None:
+    ground = Late(lambda _: 1.0)
+    bencher = Bencher(ground, Suite(name="s", generate=(10,)), [("auto", ONE)], DEEP.vocabulary)
+    async with asyncio.timeout(LIMIT):
+        await bencher.run()
+    assert ground.launched == [ONE.split] and bencher.trials
 
 
 async def test_a_suite_is_begun_once_and_can_be_ended_before_it_has(tmp_path: Path) -> None:

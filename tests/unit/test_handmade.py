@@ -108,3 +108,31 @@ def test_what_the_live_run_holds_is_free_for_the_plan_after_it() -> None:
     during = scenes.fold([*scenes.planned(), *scenes.run_ready(T)])
     for idle, busy in zip(hosts(before), hosts(during), strict=True):
         assert idle.memory_used - busy.memory_used > 200 * 2**20
+
+
+def stopped(t: float) -> list[ev.AnyEvent]:
+    exits = [ev.RankExited(t=t, run="run-1", rank=rank, code=0) for rank in range(3)]
+    return [*exits, ev.RunStopped(t=t, run="run-1", failed=False, reason="another plan was launched")]
+
+
+def full(t: float, used: int) -> ev.DeviceSample:
+    return ev.DeviceSample(t=t, device="demo-c", memory_total=2**31, memory_used=used, memory_limit=2**30)
+
+
+async def test_a_run_that_has_just_ended_is_not_in_the_way_of_the_plan_after_it() -> None:
+    held = (110 + 10 + 160) * 2**20
+    async with kept([*scenes.planned(), *scenes.run_ready(T), full(T, 600 * 2**20 + held)]) as (
+        bus,
+        handmade,
+    ):
+        handmade.take(scenes.plan())
+        for event in stopped(T + 0.4):
+            bus.publish(event)
+        assert why_not_launch(bus.state) is None
+        assert hosts(bus.state)[2].memory_used == 600 * 2**20
+        bus.publish(full(T + 1.2, 600 * 2**20 + held))  # it may have been taken before the rank ended
+        assert why_not_launch(bus.state) is None
+        bus.publish(full(T + 2.2, 600 * 2**20 + held))  # others have it now
+        assert "demo-c is" in str(why_not_launch(bus.state))
+        bus.publish(full(T + 3.2, 600 * 2**20))
+        assert why_not_launch(bus.state) is None
