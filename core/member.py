@@ -56,6 +56,8 @@ class Member:
         self.machine: Machine | None = None
         self.ports: dict[str, int] = {}
         """Ports where its agent echoes, by address."""
+        self._deaf: dict[str, str] = {}
+        """Why it cannot, by address."""
         self.readings = Readings("", shared=False)
         self.wiring: Wiring | None = None
         self.token = secrets.token_hex(16)
@@ -74,6 +76,11 @@ class Member:
         """Answers awaited, by kind and id of the order."""
         self._numbers = itertools.count()
         self._wanted_again = asyncio.Event()
+
+    @property
+    def takes_orders(self) -> bool:
+        """Whether its agent has answered the first one; a shell in place of Python never does."""
+        return bool(self.ports or self._deaf)
 
     async def run(self) -> None:
         """Connect, listen to the agent, and come back when it is lost, ever more slowly."""
@@ -175,7 +182,8 @@ class Member:
             self.order(op="listen", addresses=[*self.ports, address], token=self.token)
             await self._listens.wait()
         if address not in self.ports:
-            raise ValueError(f"{self.name} cannot listen on {address}")
+            why = self._deaf.get(address, "its agent is gone")
+            raise ValueError(f"{self.name} cannot listen on {address}: {clean_line(why)}")
         return self.ports[address]
 
     async def _attend(self, machine: Machine) -> str:
@@ -249,7 +257,7 @@ class Member:
                 self._publish(sample)
                 self._own_up()
             case message.Listening():
-                self.ports = dict(said.ports)
+                self.ports, self._deaf = dict(said.ports), dict(said.failed)
                 self._listens.set()
             case message.Refused():
                 raise ValueError(said.reason)
@@ -279,7 +287,7 @@ class Member:
 
     async def _let_go(self) -> None:
         machine, self.machine, self._agent = self.machine, None, None
-        self.ports = {}
+        self.ports, self._deaf = {}, {}
         self._listens.set()
         for waiting in tuple(self._answers.values()):
             _give_up(waiting)

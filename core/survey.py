@@ -54,7 +54,7 @@ class Survey:
 
     def _pairs(self) -> list[tuple[str, str]]:
         """The pairs of ready members, each asked from the same end for good, whoever joins later."""
-        ready = [name for name, member in self._members.items() if member.ports]
+        ready = [name for name, member in self._members.items() if member.takes_orders]
         found = [(b, a) if (b, a) in self._asked else (a, b) for a, b in pairs(ready)]
         self._asked.update(found)
         return found

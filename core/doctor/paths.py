@@ -47,6 +47,8 @@ def remedy(failure: str, called: str, *, works_back: bool) -> str:
             "ssh, outside of a tmux that was started elsewhere"
         )
         return f"the way back works, so {called} is up: {todo}" if works_back else todo
+    if "cannot listen on" in failure:
+        return f"{called} has no such address itself: name it in config.toml by one of a network both are in"
     if works_back:
         return f"the way back works: let the firewall of {called} take connections to Python"
     return "check the firewalls of both, and that they are in one network"

@@ -31,6 +31,10 @@ SIGNATURES = (
 )  # fmt: skip
 
 
+FAMILIES = (socket.AF_INET, socket.AF_INET6)
+"""In this order: names of `.local` have link-local IPv6 addresses too, which mean nothing to other devices."""
+
+
 class Unreachable(Exception):
     """The machine could not be reached or let nobody in; the text is one line for a person.
 
@@ -51,11 +55,8 @@ async def connect(target: Target, keys: HostKeys) -> SshMachine:
     """
     if not is_host_name(target.host):  # before a `Match exec` of the user's gives it to a shell
         raise Unreachable(clean_line(f"{target.host!r} is not a host name"))
-    client = _Client()
-    known = keys.load()
     options: dict[str, object] = {
-        "known_hosts": known,
-        "client_factory": lambda: client,
+        "known_hosts": keys.load(),
         "connect_timeout": CONNECT_S,
         "login_timeout": 10,
         "keepalive_interval": KEEPALIVE,
@@ -64,6 +65,7 @@ async def connect(target: Target, keys: HostKeys) -> SshMachine:
         "kex_algs": KEY_EXCHANGES,
         "signature_algs": SIGNATURES,
         "agent_forwarding": False,
+        "config": () if target.ssh_config else None,
     }
     if target.port is not None:
         options["port"] = target.port
@@ -72,20 +74,39 @@ async def connect(target: Target, keys: HostKeys) -> SshMachine:
     if target.key is not None:
         options["client_keys"] = [str(target.key)]
         options["agent_path"] = None
-    if not target.ssh_config:
-        options["config"] = None
     try:
-        try:
-            connection = await asyncssh.connect(target.host, **options)  # pyright: ignore[reportArgumentType]
-        except socket.gaierror:
-            if not target.addresses:
-                raise
-            options["sock"] = await _announced(target)
-            connection = await asyncssh.connect(target.host, **options)  # pyright: ignore[reportArgumentType]
-    except asyncssh.HostKeyNotVerifiable as error:
-        raise _host_key_trouble(target, client, keys, error) from None
+        return await _by_any_family(target, keys, options)
     except (OSError, asyncssh.Error, ValueError) as error:
         raise _trouble(target, error) from None
+
+
+async def _by_any_family(target: Target, keys: HostKeys, options: dict[str, object]) -> SshMachine:
+    """Where the host's name is not known, by the addresses that are announced for it."""
+    troubles: list[OSError] = []
+    for family in await _families(target, options):
+        try:
+            return await _dial(target, keys, {**options, "family": family})
+        except OSError as error:
+            troubles.append(error)
+    if refused := [one for one in troubles if not isinstance(one, socket.gaierror)]:
+        raise refused[0]
+    if not target.addresses:
+        raise troubles[0]
+    return await _dial(target, keys, {**options, "sock": await _announced(target)})
+
+
+async def _families(target: Target, options: dict[str, object]) -> tuple[int, ...]:
+    """Those to try, in this order: both, unless ssh_config has an AddressFamily for the host."""
+    settings = await asyncio.to_thread(asyncssh.SSHClientConnectionOptions, host=target.host, **options)
+    return FAMILIES if settings.family == socket.AF_UNSPEC else (settings.family,)
+
+
+async def _dial(target: Target, keys: HostKeys, options: dict[str, object]) -> SshMachine:
+    client = _Client()
+    try:
+        connection = await asyncssh.connect(target.host, client_factory=lambda: client, **options)  # pyright: ignore[reportArgumentType]
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise _host_key_trouble(target, client, keys, error) from None
     return SshMachine(connection, client.lost, target)
 
 

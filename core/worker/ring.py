@@ -12,11 +12,15 @@ from typing import Any
 
 import mlx.core as mx
 
+from .control import ControlError
 from .wire import WORDS, Frame, Lost, frame_of, shape_of
 
 
 def free_port(address: str) -> int:
-    """A TCP port free on `address` (IPv4) now: the ring binds it itself, a moment later."""
+    """A TCP port free on `address` now: the ring binds it itself, a moment later. Raises ControlError for one
+    of IPv6, which MLX cannot read."""
+    if ":" in address:
+        raise ControlError(f"MLX's ring wants IPv4, and this device is reached at {address}")
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((address, 0))
         return probe.getsockname()[1]

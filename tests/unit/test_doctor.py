@@ -199,6 +199,12 @@ def test_no_route_to_a_device_that_reaches_back_is_local_network_privacy() -> No
     assert "the way back works" in one.todo and "Local Network privacy" in one.todo
 
 
+def test_a_device_that_is_reached_where_it_cannot_listen_is_to_be_named_otherwise() -> None:
+    bus = cluster(Mac("a"), Mac("b", lan="192.0.2.11"))
+    bus.publish(ev.LinkFailed(t=1.0, source="a", target="b", reason="b cannot listen on fe80::1: no"))
+    assert only(bus.state).todo.startswith("b has no such address itself: name it in config.toml")
+
+
 def test_a_mac_that_will_not_stay_up_is_told_to() -> None:
     readings = Mac("a").readings()
     readings.take(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,8 +25,10 @@ from core.remote.hostkeys import HostKeyChanged
 from core.remote.local import LocalMachine
 from core.remote.machine import Machine
 from core.state import ClusterState, Device
+from core.survey import Survey
 
 LIMIT = 30.0
+UNKNOWN = os.strerror(errno.EADDRNOTAVAIL)
 
 
 @asynccontextmanager
@@ -211,7 +215,29 @@ async def test_a_link_to_where_nobody_can_listen_fails_with_the_reason(
         await until(bus, lambda _: bool(a.ports and b.ports))
         async with asyncio.timeout(LIMIT):
             await a.probe(b)
-    assert bus.state.links["a→b"].failure == "b cannot listen on 192.0.2.1"
+    assert bus.state.links["a→b"].failure == f"b cannot listen on 192.0.2.1: {UNKNOWN}"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "fe80::1"])  # nobody's; no place without its interface
+async def test_a_device_that_cannot_listen_where_it_is_reached_has_links_all_the_same(
+    bus: Bus, machine: LocalMachine, tmp_path: Path, address: str
+) -> None:
+    """Over an address that it can listen on."""
+    nowhere = LocalMachine(sys.executable, tmp_path, address)
+    a = Member("a", "?", bus.publish, reaching(machine))
+    b = Member("b", "?", bus.publish, reaching(nowhere))
+    c = Member("c", "?", bus.publish, reaching(bare(tmp_path)))
+    async with running(bus, a), running(bus, b), running(bus, c):
+        await until(bus, lambda state: [d.status for d in state.devices.values()] == ["ready"] * 3)
+        surveying = asyncio.create_task(Survey({"a": a, "b": b, "c": c}, bus).run())
+        try:
+            state = await until(bus, lambda state: bool(state.links))
+        finally:
+            surveying.cancel()
+            await asyncio.gather(surveying, return_exceptions=True)
+    [link] = state.links.values()  # a shell in place of an agent measures nothing
+    assert {link.source, link.target} == {"a", "b"}
+    assert link.last is not None and link.last.address == "127.0.0.1", link.failure
 
 
 def bare(tmp_path: Path) -> LocalMachine:
