@@ -20,9 +20,10 @@ from typing import Literal
 import msgspec
 
 from core.bench import lint
+from core.bench.card import Card
+from core.bench.differences import Difference, differences
 from core.bench.lint import Finding
 from core.bench.metrics import METRICS, Metric, Trial, telling
-from core.bench.provenance import Card
 from core.bench.stats import effective, mean, t_quantile, variance
 from core.bench.suite import Point
 from core.bench.table import ENOUGH_LAUNCHES
@@ -60,14 +61,6 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     unit: Literal["launches", "repeats"]
     verdict: Verdict
     """Of the second side."""
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """Something that is not the same on both sides."""
-
-    what: str
-    first: str
-    second: str
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,37 +267,3 @@ def _freedom(errors: Sequence[Error]) -> int:
     total = sum(error for error, _ in errors)
     below = sum(error**2 / freedom for error, freedom in errors)
     return max(1, min(1000, math.floor(total**2 / below))) if below else 1
-
-
-def differences(a: Card, b: Card) -> list[Difference]:
-    """What is not alike, devices, links and plans first."""
-    rows = [
-        *_by_name("device", _devices(a), _devices(b)),
-        *_by_name("link", _links(a), _links(b)),
-        *_by_name("plan", _plans(a), _plans(b)),
-        ("model", a.model, b.model),
-        ("quantisation", a.quantization, b.quantization),
-        ("suite", a.suite, b.suite),
-        *_by_name("version of", a.software, b.software),
-    ]
-    return [Difference(what, first, second) for what, first, second in rows if first != second]
-
-
-def _by_name(what: str, a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    return [(f"{what} {name}", a.get(name, "—"), b.get(name, "—")) for name in dict.fromkeys([*a, *b])]
-
-
-def _devices(card: Card) -> dict[str, str]:
-    return {
-        device.name: f"{device.chip}, {device.cores} cores, {device.memory / 2**30:.1f} GiB usable"
-        for device in card.devices
-    }
-
-
-def _links(card: Card) -> dict[str, str]:
-    # Round trips always differ a little: only the kind of path is a difference.
-    return {" – ".join(sorted((link.source, link.target))): link.kind for link in card.links if link.used}
-
-
-def _plans(card: Card) -> dict[str, str]:
-    return {plan.name: f"{plan.split}, {plan.backend}" for plan in card.plans}

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import csv as table
 import io
-import time
 from collections.abc import Sequence
 
 import msgspec
 
+from core.bench import card
 from core.bench.compare import Comparison, Effect
 from core.bench.metrics import Metric, Trial
-from core.bench.provenance import Card, DeviceCard, LinkCard
 from core.bench.report import Report, figure
 from core.bench.table import ENOUGH_LAUNCHES, Row, shares
-from core.models import fingerprint
 from core.text import size
-
-GIB = 2**30
 
 
 def cells(report: Report) -> tuple[list[str], list[list[str]]]:
@@ -77,61 +73,6 @@ def meaning(rows: Sequence[Row]) -> str:
     return "± is a 95 % interval over repeats within a launch; another launch can differ by more."
 
 
-def provenance(card: Card) -> list[tuple[str, str]]:
-    """The card, as pairs of a word and what it says."""
-    model = f"{card.model}, {card.quantization}, {card.layers} layers"
-    lines = [
-        ("model", f"{model}, {fingerprint.told(card.model_sha256, 16)}"),
-        ("suite", f"{card.suite}, sha256 {card.suite_sha256[:16]}" if card.suite else "none"),
-    ]
-    if card.sampling is not None:
-        chosen = "greedy" if card.sampling.temperature == 0 else f"temperature {card.sampling.temperature:g}"
-        lines.append(("sampling", f"{chosen}, answers of fixed length"))
-    lines += [("from cache", told) for told in card.cache]
-    lines += [("device", _device(device)) for device in card.devices]
-    lines += [("link", _link(link)) for link in card.links if link.used]
-    for plan in card.plans:
-        forecast = f", forecast {plan.forecast_tps:.1f} tok/s" if plan.forecast_tps else ""
-        options = f", {plan.options}" if plan.options else ""
-        lines.append(
-            (
-                "plan",
-                f"{plan.name}: {plan.split}, {plan.backend}, context {plan.context}{options}{forecast}; "
-                f"launch {plan.launch_s:.1f} s (load {plan.load_s:.1f} s), "
-                f"held sha256 {plan.held_sha256[:16] or 'not certified'}",
-            )
-        )
-    lines += [
-        ("versions", ", ".join(f"{name} {number}" for name, number in card.software.items())),
-        ("started", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(card.started))),
-    ]
-    return lines
-
-
-def _device(device: DeviceCard) -> str:
-    memory = f"{device.memory / GIB:.1f} GiB {'budget' if device.budget else 'usable'}"
-    load = "load not known" if device.load is None else f"load {device.load:.1f} at the start"
-    hot = "temperature not known" if device.celsius is None else f"{device.celsius:.0f} °C"
-    drawn = "power not known" if device.watts is None else f"{device.watts:.0f} W"
-    extra = [hot, drawn, device.compute, f"BLAS {device.blas}" if device.blas else ""]
-    extra.append("weights made float32" if device.dequantised else "")
-    own = ", ".join(filter(None, extra))
-    shown = f"{device.name}: {device.chip}, {device.cores} cores, {memory}, {device.system}, {load}"
-    return f"{shown}, {own}" if own else shown
-
-
-def _link(link: LinkCard) -> str:
-    before = "not measured" if link.before_us is None else f"{link.before_us:.0f} µs"
-    if link.during_us is None:
-        during = "not measured"
-    else:
-        during = f"{link.during_us:.0f} µs (p99 {link.worst_us or 0:.0f})"
-    return (
-        f"{link.source}→{link.target}: {link.kind} over {link.address}, round trip {before} before, "
-        f"{during} during"
-    )
-
-
 def busy(rows: Sequence[Row]) -> list[str]:
     """Where each rank's time went, by plan."""
     lines: list[str] = []
@@ -158,7 +99,7 @@ def text(report: Report, width: int) -> list[str]:
         lines += ["", *told]
     for comparison in report.comparisons:
         lines += ["", sentence(comparison)]
-    lines += ["", *(f"{word:11}{what}" for word, what in provenance(report.card))]
+    lines += ["", *(f"{word:11}{what}" for word, what in card.lines(report.card))]
     if report.findings:
         lines += ["", *(f"{finding.weight}: {finding.text}" for finding in report.findings)]
     return lines
@@ -227,7 +168,7 @@ def markdown(report: Report) -> str:
         lines += ["", _quoted(sentence(comparison)) + "."]
     lines += ["", *(f"- **{f.weight}**: {_quoted(f.text)}" for f in report.findings)]
     lines += ["", "<details><summary>Provenance</summary>", ""]
-    lines += _markdown_table(["what", ""], [list(pair) for pair in provenance(report.card)], 2)
+    lines += _markdown_table(["what", ""], [list(pair) for pair in card.lines(report.card)], 2)
     lines += ["", *(f"- {_quoted(told)}" for told in busy(report.rows)), "", "</details>"]
     return "\n".join(lines) + "\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from core.bench import export
+from core.bench import card, export
 from core.bench.metrics import Trial, telling
 from core.bench.report import Report
 from core.bench.table import Row
@@ -47,7 +47,7 @@ def page(report: Report) -> str:
         *(f"<li><b>{escape(f.weight)}</b>: {escape(f.text)}</li>" for f in report.findings),
         "</ul>" if report.findings else "",
         "<h2>Provenance</h2>",
-        _table(["what", ""], [list(pair) for pair in export.provenance(report.card)], 2),
+        _table(["what", ""], [list(pair) for pair in card.lines(report.card)], 2),
         "<ul>",
         *(f"<li>{escape(told)}</li>" for told in export.busy(report.rows)),
         "</ul></body></html>",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Literal
 
 import msgspec
 
+from core.bench.card import Card, RankCard
 from core.bench.metrics import Trial, telling
-from core.bench.provenance import Card
 from core.bench.stats import variance
 from core.bench.table import rows
 from core.models import fingerprint
@@ -26,6 +26,13 @@ some seconds is told apart from nothing else. Undisturbed sessions of `python -m
 under 0.11, those with a patch at half speed are over 0.2."""
 TOLD = 4
 """Runs that tell whether they are steady."""
+
+VERSIONS: dict[str, Callable[[RankCard], str]] = {
+    "Python": lambda rank: rank.python,
+    "mlx": lambda rank: rank.mlx,
+    "mlx-lm": lambda rank: rank.mlx_lm,
+}
+"""Of a rank; the console's own packages are told apart."""
 
 Weight = Literal["not comparable", "with care", "missing"]
 
@@ -84,6 +91,11 @@ def _disturbed(card: Card) -> Iterator[Finding]:
         yield Finding("not comparable", f"the console's clock was set back by {card.drift:.1f} s")
     if card.truncated:
         yield Finding("with care", "the recording was cut short")
+    for plan in card.plans:
+        for device, made in card.of(plan.name).ranks.items():
+            if len(made) > 1:
+                told = "; ".join(rank.told for rank in made)
+                yield Finding("with care", f"{plan.name}: launches had other ranks on {device}: {told}")
     if card.failed:
         yield Finding("with care", f"{card.failed} trials failed and are left out")
     rehearsed = [device for device in card.devices if device.budget]
@@ -131,6 +143,9 @@ def _other_subject(a: Card, b: Card) -> Iterator[Finding]:
 
 
 def _other_conditions(a: Card, b: Card) -> Iterator[Finding]:
+    if a.kv_bits != b.kv_bits:
+        yield Finding("with care", f"the KV cache was kept otherwise: {a.keeping} and {b.keeping}")
+    yield from _other_ranks(a, b)
     for name in sorted(a.software.keys() | b.software.keys()):
         ours, theirs = a.software.get(name, "none"), b.software.get(name, "none")
         if ours != theirs:
@@ -148,6 +163,24 @@ def _other_conditions(a: Card, b: Card) -> Iterator[Finding]:
     cores = min((device.cores for card in (a, b) for device in card.devices if device.cores), default=1)
     if loads[0] and loads[1] and abs(max(loads[0]) - max(loads[1])) > BUSY * cores:
         yield Finding("with care", f"other load at the start: {max(loads[0]):.1f} and {max(loads[1]):.1f}")
+
+
+def _other_ranks(a: Card, b: Card) -> Iterator[Finding]:
+    for name, version in VERSIONS.items():
+        ours, theirs = (
+            sorted({version(rank) for made in card.ranks.values() for rank in made}) for card in (a, b)
+        )
+        if ours and theirs and ours != theirs:
+            told = " and ".join(" or ".join(one) for one in (ours, theirs))
+            yield Finding("with care", f"other versions of {name} on the devices: {told}")
+    otherwise: dict[str, list[str]] = {}
+    for device in sorted(a.ranks.keys() & b.ranks.keys()):
+        ours, theirs = (dict.fromkeys(rank.manner for rank in card.ranks[device]) for card in (a, b))
+        if ours != theirs:
+            told = " and ".join("; ".join(one) for one in (ours, theirs))
+            otherwise.setdefault(told, []).append(device)
+    for told, devices in otherwise.items():
+        yield Finding("with care", f"ranks on {', '.join(devices)} computed otherwise: {told}")
 
 
 def _model(card: Card) -> str:

@@ -4,97 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from core import events as ev
+from core.bench.card import Card, DeviceCard, LinkCard, PlanCard, RankCard
 from core.bench.collect import Collector, split_name
 from core.bench.stats import quantile
-from core.bench.suite import Choosing, Suite
+from core.bench.suite import Suite
 from core.models.spec import ModelSpec
 from core.plan.plan import Plan
 from core.session.format import Recording
 from core.state import ClusterState, Run, apply, link_key
-
-
-class DeviceCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A device as it was when measuring began."""
-
-    name: str
-    chip: str
-    cores: int
-    memory: int
-    """What ranks may use, bytes."""
-    budget: bool
-    """The memory is one a rehearsal gave it: all such devices share one machine."""
-    system: str
-    load: float | None
-    """One-minute load average at the start."""
-    swap: int | None
-    celsius: float | None = None
-    watts: float | None = None
-    """Temperature and power at the start, where the device tells them."""
-    compute: str = ""
-    blas: str = ""
-    dequantised: bool = False
-
-
-class LinkCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A link: its path, and its round trips before and while measuring (median and worst p99 of bursts)."""
-
-    source: str
-    target: str
-    kind: str
-    address: str
-    before_us: float | None
-    during_us: float | None
-    worst_us: float | None
-    used: bool
-    """Two neighbours of a measured plan hand over to each other on it."""
-
-
-class PlanCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan that was measured, and the proof of what its ranks held."""
-
-    name: str
-    split: str
-    backend: str
-    context: int
-    forecast_tps: float | None
-    plan_sha256: str
-    held_sha256: str
-    launches: int
-    launch_s: float
-    load_s: float
-    """Means over its launches, seconds."""
-    options: str = ""
-    """What it was launched with beside the defaults."""
-
-
-class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """The provenance of what one recording holds."""
-
-    started: float
-    model: str
-    quantization: str
-    layers: int
-    model_sha256: str
-    suite: str
-    suite_sha256: str
-    sampling: Choosing | None
-    points: tuple[str, ...]
-    cache: tuple[str, ...]
-    """For each point how many of its prompt tokens were found in a cache."""
-    devices: tuple[DeviceCard, ...]
-    links: tuple[LinkCard, ...]
-    plans: tuple[PlanCard, ...]
-    software: dict[str, str]
-    trials: int
-    failed: int
-    faults: int
-    """Faults that were injected on purpose."""
-    drift: float
-    """By how many seconds the console's clock was set back at most, against its one-second ticks."""
-    truncated: bool
 
 
 class _Walk:
@@ -111,6 +29,7 @@ class _Walk:
         """By name, as measured."""
         self.options: dict[str, str] = {}
         self.proofs: dict[str, ev.RunReady] = {}
+        self.ranks: dict[str, list[RankCard]] = {}
         self.failed = self.faults = 0
         self.drift = 0.0
         self._tick = 0.0
@@ -126,7 +45,7 @@ class _Walk:
         match event:
             case ev.BenchStarted():
                 self.begun, self.start = event, self.state
-                self.bursts, self.plans, self.options, self.proofs = {}, {}, {}, {}
+                self.bursts, self.plans, self.options, self.proofs, self.ranks = {}, {}, {}, {}, {}
                 # Not the faults: what was cut or delayed before is so still.
                 self.failed = 0
             case ev.RunReady() if run is not None and self.begun is None:
@@ -152,6 +71,8 @@ class _Walk:
         self.plans[name], self.options[name] = run.plan, _options(run)
         if run.ready is not None:
             self.proofs[name] = run.ready
+        known = self.ranks.setdefault(name, [])
+        known += [made for made in _ranks(run) if made not in known]
 
 
 def card(recording: Recording) -> Card:
@@ -159,12 +80,13 @@ def card(recording: Recording) -> Card:
     walk = _Walk(recording)
     start = walk.start or walk.state
     suite = walk.begun.suite if walk.begun else None
-    model = walk.state.model
+    model = start.model
     return Card(
         started=walk.begun.t if walk.begun else recording.header.started,
         model=model.name if model else "",
         quantization=_quantization(model),
         layers=model.layers if model else 0,
+        kv_bits=model.kv_bits if model else 0,
         model_sha256=walk.begun.model_sha256 if walk.begun else "",
         suite=suite.name if suite else "",
         suite_sha256=walk.begun.sha256 if walk.begun else "",
@@ -204,9 +126,8 @@ def _cache(suite: Suite | None, collector: Collector) -> tuple[str, ...]:
 
 def _devices(walk: _Walk, start: ClusterState) -> list[DeviceCard]:
     cards: list[DeviceCard] = []
-    ranks = {rank.device: rank for rank in walk.state.run.ranks} if walk.state.run else {}
     for device in sorted(start.devices.values(), key=lambda device: device.name):
-        facts, sample, rank = device.facts, device.sample, ranks.get(device.id)
+        facts, sample = device.facts, device.sample
         if facts is None:
             continue
         cards.append(
@@ -221,9 +142,6 @@ def _devices(walk: _Walk, start: ClusterState) -> list[DeviceCard]:
                 swap=sample.swap_used if sample else None,
                 celsius=sample.temperature if sample else None,
                 watts=sample.power if sample else None,
-                compute=rank.hello.compute if rank and rank.hello else "",
-                blas=rank.loaded.blas if rank and rank.loaded else "",
-                dequantised=rank.loaded.dequantised if rank and rank.loaded else False,
             )
         )
     return cards
@@ -273,11 +191,28 @@ def _plans(walk: _Walk) -> list[PlanCard]:
                 held_sha256=proof.certificate.held_sha256 if proof else "",
                 launches=len(own),
                 options=walk.options.get(name, ""),
+                ranks=tuple(walk.ranks.get(name, ())),
                 launch_s=_mean([launch.launch_s for launch in own]),
                 load_s=_mean([launch.load_s for launch in own]),
             )
         )
     return cards
+
+
+def _ranks(run: Run) -> list[RankCard]:
+    return [
+        RankCard(
+            device=rank.device,
+            python=rank.hello.python,
+            mlx=rank.hello.mlx,
+            mlx_lm=rank.hello.mlx_lm,
+            compute=rank.hello.compute,
+            blas=rank.loaded.blas if rank.loaded else "",
+            dequantised=rank.loaded.dequantised if rank.loaded else False,
+        )
+        for rank in run.ranks
+        if rank.hello is not None
+    ]
 
 
 def _options(run: Run) -> str:

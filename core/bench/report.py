@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import msgspec
 
 from core.bench import lint, provenance
+from core.bench.card import Card
 from core.bench.collect import collect
 from core.bench.compare import Comparison, Side, compare
 from core.bench.lint import Finding
 from core.bench.metrics import METRICS, Metric, Trial, goodput
-from core.bench.provenance import Card
 from core.bench.stats import Estimate
 from core.bench.suite import Goal
 from core.bench.table import Row, rows
@@ -36,7 +36,7 @@ def report(recording: Recording, name: str) -> Report:
     """The report of a recording, of its last suite where it holds any."""
     trials, goal = measured(recording)
     card = provenance.card(recording)
-    sides = [Side(name=plan, card=card, trials=own) for plan, own in by_plan(trials).items()]
+    sides = [Side(name=plan, card=card.of(plan), trials=own) for plan, own in by_plan(trials).items()]
     return Report(
         name=name,
         card=card,
@@ -78,14 +78,19 @@ def _against(first: Report, second: Report) -> list[Comparison]:
     shared = [plan for plan in ours if plan in theirs]
     if len(ours) == len(theirs) == 1 or not shared:
         shared = []
-    pairs = [(f" {plan}", ours[plan], theirs[plan]) for plan in shared] or [("", first.trials, second.trials)]
+    if not shared:
+        return [compare(_side(first), _side(second))]
     return [
         compare(
-            Side(name=f"{first.name}{plan}", card=first.card, trials=a),
-            Side(name=f"{second.name}{plan}", card=second.card, trials=b),
+            Side(name=f"{first.name} {plan}", card=first.card.of(plan), trials=ours[plan]),
+            Side(name=f"{second.name} {plan}", card=second.card.of(plan), trials=theirs[plan]),
         )
-        for plan, a, b in pairs
+        for plan in shared
     ]
+
+
+def _side(report: Report) -> Side:
+    return Side(name=report.name, card=report.card, trials=report.trials)
 
 
 def figure(estimate: Estimate | None, digits: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from pathlib import Path
 
-from core.bench.export import provenance
+from core.bench.card import lines
 from core.bench.provenance import card
 from core.events import Alert
 from core.session.format import read
@@ -23,7 +23,7 @@ def _launched(file: Path) -> tuple[Run, str]:
     recording = read(file)
     run = reduce(apply, recording.events, recording.header.state).run
     assert run is not None
-    [plan] = [text for word, text in provenance(card(recording)) if word == "plan"]
+    [plan] = [text for word, text in lines(card(recording)) if word == "plan"]
     return run, plan
 
 

@@ -37,7 +37,7 @@ async def test_two_recordings_are_marked_and_compared_at_any_size(sessions: Path
             await desk.press("enter")
             await desk.sees("new.exo against old.exo")
             told = desk.text.split("against", 1)[1]
-            order = [told.index(word) for word in ("Apple M1", "plan auto", "a 2 / b 2", "↓ slower")]
+            order = [told.index(word) for word in ("Apple M1", "plan ", "a 2 / b 2", "↓ slower")]
             assert order == sorted(order), desk.text
             for word in ("99 % interval", "over repeats", "decode"):
                 assert word in desk.text, desk.text

@@ -12,15 +12,16 @@ import msgspec
 import pytest
 
 from core import events as ev
-from core.bench import export, html
+from core.bench import card, export, html
 from core.bench.collect import collect
 from core.bench.compare import Side, compare
 from core.bench.metrics import DECODE, PREFILL, TTFT, values
 from core.bench.report import Report, report
 from core.bench.suite import Choosing, Goal, Suite
 from core.bench.table import rows, shares
-from tests.unit.benches import SUITE, T0, Made, plan
+from tests.unit.benches import SPEC, SUITE, T0, Made, plan
 
+MANNER = "gpu, Python 3.12, mlx 0.32.4, mlx-lm 0.32.2"
 HOSTILE = '<script>alert("x")</script>|\x1b[31m'
 
 
@@ -30,6 +31,22 @@ def made(**how: object) -> Report:
 
 def side(told: Report) -> Side:
     return Side(name=told.name, card=told.card, trials=told.trials)
+
+
+def altered(made: Made, kind: type[ev.AnyEvent], run: str, **changes: object) -> Report:
+    """The report of a recording in which the events of a kind were otherwise in the runs named so."""
+    made.events = [
+        msgspec.structs.replace(event, **changes)
+        if isinstance(event, kind) and getattr(event, "run", "").startswith(run)
+        else event
+        for event in made.events
+    ]
+    return report(made.recording, "altered.exo")
+
+
+def on_card(of: Report, word: str) -> list[str]:
+    """What the card says under a word."""
+    return [text for name, text in card.lines(of.card) if name == word]
 
 
 def against(one: Report, other: Report) -> tuple[str, str]:
@@ -114,12 +131,67 @@ def test_the_card_tells_what_a_reader_asks() -> None:
     [measured] = card.plans
     assert (measured.split, measured.launches, measured.launch_s, measured.load_s) == ("a 3 / b 1", 1, 4, 1.5)
     assert re.fullmatch("[0-9a-f]{64}", measured.held_sha256)
-    assert [(d.name, d.chip, d.load, d.compute) for d in card.devices] == [
-        ("a", "Apple M4", 0.1, "gpu"),
-        ("b", "Apple M4", 0.1, "gpu"),
+    assert [(d.name, d.chip, d.load) for d in card.devices] == [
+        ("a", "Apple M4", 0.1),
+        ("b", "Apple M4", 0.1),
     ]
     assert card.sampling == Choosing()
     assert made().findings == ()
+
+
+def test_the_card_tells_what_ranks_are_made_of_and_a_comparison_what_they_were_not() -> None:
+    one, other = made(seed=1), altered(Made(seed=2), ev.RankHello, "", mlx="0.33.0", python="3.13")
+    assert on_card(one, "ranks") == [f"a, b: {MANNER}"]
+    assert on_card(other, "ranks") == ["a, b: gpu, Python 3.13, mlx 0.33.0, mlx-lm 0.32.2"]
+    found = compare(side(one), side(other))
+    assert [(d.what, d.first) for d in found.differences] == [("ranks on a", MANNER), ("ranks on b", MANNER)]
+    assert [(f.weight, f.text) for f in found.findings] == [
+        ("with care", "other versions of Python on the devices: 3.12 and 3.13"),
+        ("with care", "other versions of mlx on the devices: 0.32.4 and 0.33.0"),
+    ]
+
+
+def test_ranks_that_were_not_alike_on_all_plans_are_told_with_their_plan() -> None:
+    plans = {"auto": (plan(), 0.1), "even": (plan((2, 2)), 0.1)}
+    mixed = altered(Made(plans=plans), ev.RankLoaded, "auto", blas="OpenBLAS", dequantised=True)
+    assert on_card(mixed, "ranks") == [
+        f"a in auto, b in auto: gpu, BLAS OpenBLAS, weights made float32{MANNER.removeprefix('gpu')}",
+        f"a in even, b in even: {MANNER}",
+    ]
+    [found] = mixed.comparisons
+    assert [d.what for d in found.differences] == ["plan", "ranks on a", "ranks on b"]
+    assert [f.text for f in found.findings] == [
+        "ranks on a, b computed otherwise: gpu, BLAS OpenBLAS, weights made float32 and gpu"
+    ]
+
+
+def test_ranks_that_were_not_alike_in_all_launches_are_told() -> None:
+    suite = msgspec.structs.replace(SUITE, launches=2)
+    mixed = altered(Made(suite=suite), ev.RankLoaded, "auto1", dequantised=True)
+    assert [rank.dequantised for rank in mixed.card.plans[0].ranks] == [False, False, True, True]
+    ways = f"{MANNER}; {MANNER.replace('gpu', 'gpu, weights made float32')}"
+    assert [f.text for f in mixed.findings] == [
+        f"auto: launches had other ranks on {name}: {ways}" for name in "ab"
+    ]
+
+
+def test_another_kv_cache_is_a_difference_and_asks_for_care() -> None:
+    plain, packed = made(seed=1), altered(Made(seed=2), ev.ModelChosen, "", spec=SPEC.packed(4))
+    assert ", KV cache not quantised, " in on_card(plain, "model")[0]
+    assert ", KV cache in 4 bits, " in on_card(packed, "model")[0]
+    found = compare(side(plain), side(packed))
+    assert [(d.what, d.first, d.second) for d in found.differences] == [
+        ("KV cache", "not quantised", "in 4 bits")
+    ]
+    assert [(f.weight, f.text) for f in found.findings] == [
+        ("with care", "the KV cache was kept otherwise: not quantised and in 4 bits")
+    ]
+
+
+def test_the_card_is_of_the_model_that_was_measured() -> None:
+    later = Made()
+    later.events.append(ev.ModelChosen(t=later.t, spec=msgspec.structs.replace(SPEC, name="another")))
+    assert report(later.recording, "x").card.model == "toy"
 
 
 def test_the_card_of_a_second_suite_tells_nothing_of_the_first() -> None:
@@ -199,6 +271,9 @@ def test_a_slower_plan_is_called_slower_and_what_differs_comes_first() -> None:
 def test_plans_of_one_recording_are_compared_with_its_first() -> None:
     told = made(plans={"auto": (plan(), 0.1), "even": (plan((2, 2)), 0.15)})
     [found] = told.comparisons
+    assert [(d.what, d.first, d.second) for d in found.differences] == [
+        ("plan", "a 3 / b 1, sockets", "a 2 / b 2, sockets")
+    ]
     assert (found.first, found.second, found.verdict) == ("auto", "even", "slower")
     assert {row.plan: row.split for row in told.rows} == {"auto": "a 3 / b 1", "even": "a 2 / b 2"}
 
