@@ -81,7 +81,8 @@ class Cluster:
         self.conversations = Archive(bus, conversations, sampling or Sampling())
         self._rehearsal = rehearsal
         self._recordings = Recordings(bus, recorder)
-        self._benches = Benches(self)
+        self.shelf = Shelf(config.folder / "plans")
+        self._benches = Benches(self, self.shelf)
         self._finder = finder(config, rehearsal, self._heard)
         self._tasks: set[asyncio.Task[None]] = set()
         self._membership = Membership(bus, config, rehearsal, self._spawn)
@@ -95,7 +96,6 @@ class Cluster:
         self._lapping: asyncio.Task[None] | None = None
         self._planner = Planner(bus, spec, wish, learnt)
         self._handmade = Handmade(bus)
-        self.shelf = Shelf(config.folder / "plans")
         self._serving = Serving(self)
         self.library = Library(bus, config, wish, members)
         self._launching: asyncio.Task[None] | None = None

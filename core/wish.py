@@ -9,7 +9,7 @@ import msgspec
 from core.models.spec import ModelSpec
 from core.plan.backend import Asked
 from core.plan.plan import Host, Plan, PlanError, Wire
-from core.plan.propose import Mode, propose, split
+from core.plan.propose import Mode, propose, seats, split
 
 REHEARSED = (
     "spread over the devices by their memory as a rehearsal does, to show a cluster; they share this "
@@ -37,13 +37,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         if self.split:
             by_name = {host.id: host for host in hosts}
             chosen = self.on or sorted(by_name)[: len(self.split)]
-            groups = [[one] if one in by_name else one.split("+") for one in chosen]
-            names = [name for group in groups for name in group]
-            if missing := [name for name in names if name not in by_name]:
-                raise PlanError(f"{', '.join(missing)} is not ready")
+            groups = seats(chosen, by_name)
             return split(
                 spec,
-                [by_name[name] for name in names],
+                [by_name[name] for group in groups for name in group],
                 self.split,
                 context,
                 groups=[len(group) for group in groups],

@@ -88,7 +88,8 @@ async def _measure(cluster: Cluster, spec: ModelSpec, suite: Suite) -> None:
     await planned(cluster)
     await measured(bus)
     auto = await planned(cluster)
-    made = here(bus.state, auto, max(auto.context, suite.room))
+    kept, _ = await asyncio.to_thread(cluster.shelf.load)
+    made = here(bus.state, auto, max(auto.context, suite.room), kept)
     contenders = made.of(suite)
     for reason in made.left_out:
         _say(f"left out: {reason}")

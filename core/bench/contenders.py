@@ -9,9 +9,10 @@ from core.circumstances import hosts, wires
 from core.models.spec import ModelSpec
 from core.plan.backend import Asked, again
 from core.plan.plan import Backend, Host, Plan, PlanError, Stage, Wire
-from core.plan.propose import propose, split
+from core.plan.propose import propose, seats, split
 from core.plan.rules import even, exo, llama_cpp
 from core.plan.setting import Setting
+from core.shelf import Kept
 from core.state import ClusterState
 
 RULES = {"even": even, "exo": exo, "memory": llama_cpp}
@@ -19,11 +20,12 @@ RULES = {"even": even, "exo": exo, "memory": llama_cpp}
 Contender = tuple[str, Plan]
 
 
-def here(state: ClusterState, auto: Plan, context: int) -> Contenders:
-    """Those of the devices that are ready now, for the model that is chosen."""
+def here(state: ClusterState, auto: Plan, context: int, kept: Sequence[Kept] = ()) -> Contenders:
+    """Those of the devices that are ready now, for the model that is chosen; `kept` are the plans on the
+    shelf."""
     if state.model is None:
         raise PlanError("no model is chosen")
-    return Contenders(state.model, hosts(state), wires(state), context, auto.backend, auto)
+    return Contenders(state.model, hosts(state), wires(state), context, auto.backend, auto, kept)
 
 
 class Contenders:
@@ -40,10 +42,12 @@ class Contenders:
         context: int,
         backend: Backend,
         auto: Plan,
+        kept: Sequence[Kept] = (),
     ) -> None:
         self._spec, self._hosts, self._wires = spec, {host.id: host for host in hosts}, wires
         self._context, self._auto = context, auto
         self._backend: Asked = again(backend)
+        self._kept = {one.name: one.plan for one in kept}
         self.left_out: list[str] = []
 
     def of(self, suite: Suite) -> list[Contender]:
@@ -81,24 +85,43 @@ class Contenders:
                 self.left_out.append(f"{one.name}: {error}")
 
     def named(self, one: NamedSplit) -> Plan:
-        """A suite's own split. Raises PlanError."""
+        """A suite's own split, or the plan kept under its name. Raises PlanError."""
+        if not one.split:
+            return self._from_shelf(one.name)
         names = one.on or tuple(sorted(self._hosts))[: len(one.split)]
-        if missing := [name for name in names if name not in self._hosts]:
-            raise PlanError(f"{', '.join(missing)} is not ready")
-        return self._on(names, one.split)
+        return self._on(seats(names, self._hosts), one.split, self._backend)
 
-    def _on(self, names: Sequence[str], counts: Sequence[int], groups: Sequence[int] = ()) -> Plan:
-        hosts, wires = [self._hosts[name] for name in names], self._wires
+    def _from_shelf(self, name: str) -> Plan:
+        plan = self._kept.get(name)
+        if plan is None:
+            raise PlanError("no plan is kept under this name")
+        if plan.model != self._spec.name:
+            raise PlanError(f"it is a plan for {plan.model}")
+        groups = [stage.devices for stage in plan.stages]
+        seats([name for group in groups for name in group], self._hosts)
+        return self._on(groups, plan.split, again(plan.backend))
+
+    def _on(self, groups: Sequence[Sequence[str]], counts: Sequence[int], asked: Asked) -> Plan:
+        """So many layers on the devices of each stage."""
+        shared = any(len(group) > 1 for group in groups)
         return split(
-            self._spec, hosts, counts, self._context, groups=groups, wires=wires, asked=self._backend
+            self._spec,
+            [self._hosts[name] for group in groups for name in group],
+            counts,
+            self._context,
+            groups=[len(group) for group in groups],
+            wires=self._wires,
+            # Sockets only join stages.
+            asked="auto" if shared and asked == "sockets" else asked,
         )
 
     def again(self, counts: Sequence[int]) -> Plan:
         """The planner's devices and groups with other layers. Raises PlanError."""
-        return self._on([post.device for post in self._auto.posts], counts, self._auto.groups)
+        return self._on([stage.devices for stage in self._auto.stages], counts, self._backend)
 
     def _split(self, stages: Sequence[Stage]) -> Plan:
-        return self._on([stage.device for stage in stages], [stage.layers for stage in stages])
+        counts = [stage.layers for stage in stages]
+        return self._on([stage.devices for stage in stages], counts, self._backend)
 
     def _single(self) -> Plan:
         """All layers on the device where that is forecast to be fastest. Raises PlanError."""

@@ -12,13 +12,15 @@ from core.bench.contenders import here
 from core.bench.suite import Suite
 from core.intents import why_not_bench
 from core.models.fingerprint import fingerprint
+from core.shelf import Shelf
 
 
 class Benches:
     """The suite under way, if one is."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, shelf: Shelf) -> None:
         self._ground, self._bus = ground, ground.bus
+        self._shelf = shelf
         self._bencher: Bencher | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -45,7 +47,8 @@ class Benches:
                 f"{suite.name} needs {suite.longest} tokens of context; {spec.name} has {spec.context}",
             )
             return
-        made = here(state, auto, max(auto.context, suite.room))
+        kept, _ = await asyncio.to_thread(self._shelf.load)
+        made = here(state, auto, max(auto.context, suite.room), kept)
         contenders = await asyncio.to_thread(made.of, suite)
         if state.by_hand and state.plan is not None:
             # What a person has put together is what he wants to see measured, beside the suite's own.

@@ -49,11 +49,13 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class NamedSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A `[[plan]]` of a suite: layers per device, and the devices in order where they matter."""
+    """A `[[plan]]` of a suite: layers per stage, and the devices in order where they matter. Without a split
+    it is the plan that was kept under this name."""
 
     name: Annotated[str, Meta(min_length=1, max_length=40)]
-    split: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(min_length=1)]
+    split: tuple[Annotated[int, Meta(ge=1)], ...] = ()
     on: tuple[str, ...] = ()
+    """`a+b` for two that share their layers."""
 
 
 class Repeats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

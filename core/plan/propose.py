@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from core.models.spec import ModelSpec
@@ -70,6 +70,15 @@ def _shared(setting: Setting, stages: list[Stage], gap: float) -> tuple[list[Sta
     if found.value > Pricing(setting).decode_s(stages) * (1 - WORTH):
         return stages, gap
     return as_stages(found.spans), found.gap
+
+
+def seats(names: Sequence[str], ready: Collection[str]) -> list[list[str]]:
+    """The devices of each stage of a split, which is a device's name or `a+b` for two that share its layers.
+    Raises PlanError for those that are not ready."""
+    groups = [[name] if name in ready else name.split("+") for name in names]
+    if missing := [name for group in groups for name in group if name not in ready]:
+        raise PlanError(f"{', '.join(missing)} is not ready")
+    return groups
 
 
 def split(

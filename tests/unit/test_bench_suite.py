@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from core.bench.contenders import Contenders
 from core.bench.suite import Point, Suite, SuiteError, decode, load, shipped
 from core.plan.plan import Host
-from core.plan.propose import propose
+from core.plan.propose import propose, split
+from core.shelf import Shelf
 from tests.unit.benches import SPEC
 
 GIB = 2**30
@@ -79,6 +81,47 @@ def test_contenders_are_made_once_each_and_what_cannot_be_is_said() -> None:
     assert "is the same plan as auto" in said  # of a model this small one device is the best plan
     assert "odd: the split 1+1 is 2 layers" in said and "gone: c is not ready" in said
     assert len({plan.stages for plan in plans.values()}) == len(plans)
+
+
+def test_a_split_of_tensor_groups_is_measured_as_it_is_launched() -> None:
+    hosts = [Host(name, 4 * GIB) for name in ("a", "b", "c", "odd+name")]
+    suite = decode(
+        b'name = "s"\nplans = []\n'
+        b'[[plan]]\nname = "hybrid"\nsplit = [1, 3]\non = ["c", "b+a"]\n'
+        b'[[plan]]\nname = "one"\nsplit = [4]\non = ["odd+name"]\n'
+        b'[[plan]]\nname = "gone"\nsplit = [4]\non = ["a+d"]\n'
+        b'[[plan]]\nname = "three"\nsplit = [4]\non = ["a+b+c"]\n'
+    )
+    made = Contenders(SPEC, hosts, [], 256, "sockets", propose(SPEC, hosts, [], 256))
+    plans = dict(made.of(suite))
+    assert [(stage.devices, stage.layers) for stage in plans["hybrid"].stages] == [
+        (("c",), 1),
+        (("b", "a"), 3),
+    ]
+    assert plans["hybrid"].backend == "ring"  # which sockets are not between the devices of a group
+    assert (plans["one"].backend, plans["one"].stages[0].devices) == ("sockets", ("odd+name",))
+    assert plans.keys() == {"hybrid", "one"}
+    assert made.left_out[0] == "gone: d is not ready" and made.left_out[1].startswith("three: ")
+
+
+def test_a_plan_of_the_shelf_is_measured_by_its_name(tmp_path: Path) -> None:
+    hosts, shelf = [Host("a", 4 * GIB), Host("b", 4 * GIB)], Shelf(tmp_path)
+    shelf.save("fast one", split(SPEC, hosts, [3, 1], 128, asked="ring"))
+    shelf.save("elsewhere", split(SPEC, [Host("z", 4 * GIB)], [4], 128))
+    shelf.save("other", msgspec.structs.replace(split(SPEC, hosts, [2, 2], 128), model="another"))
+    names = ("fast one", "elsewhere", "other", "unheard of")
+    suite = decode(
+        "\n".join(['name = "s"\nplans = []', *(f'[[plan]]\nname = "{n}"' for n in names)]).encode()
+    )
+    kept, _ = shelf.load()
+    made = Contenders(SPEC, hosts, [], 256, "sockets", propose(SPEC, hosts, [], 256), kept)
+    [(name, plan)] = made.of(suite)
+    assert (name, plan.split, plan.backend, plan.context) == ("fast one", (3, 1), "ring", 256)
+    assert made.left_out == [
+        "elsewhere: z is not ready",
+        "other: it is a plan for another",
+        "unheard of: no plan is kept under this name",
+    ]
 
 
 def test_plans_have_room_for_all_that_is_asked_at_once() -> None:

@@ -18,6 +18,7 @@ from core.models.spec import read
 from core.plan.plan import Plan
 from core.plan.propose import propose, split
 from core.request import Prompt, Sampling, Source
+from core.shelf import Shelf
 from core.state.fold import ALERTS
 from tests.unit import modelfiles
 from tests.unit.simulated import DEEP, HOSTS, Simulated
@@ -181,7 +182,7 @@ async def test_a_suite_is_begun_once_and_can_be_ended_before_it_has(tmp_path: Pa
     ground.bus.publish(ev.PlanChosen(t=2.0, plan=propose(spec, HOSTS[:1], [], 4096)))
     begun: list[ev.AnyEvent] = []
     ground.bus.subscribe(lambda event: begun.append(event) if isinstance(event, ev.BenchStarted) else None)
-    benches, suite = Benches(ground), Suite(name="s", generate=(10,))
+    benches, suite = Benches(ground, Shelf(tmp_path / "none")), Suite(name="s", generate=(10,))
     async with asyncio.timeout(LIMIT):
         early = asyncio.create_task(benches.run(suite))
         await asyncio.sleep(0)  # now it is under way, and has yet to read the model
