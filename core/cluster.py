@@ -30,7 +30,7 @@ from core.joining import Wanted
 from core.library import Library
 from core.membership import Membership
 from core.models.spec import ModelSpec
-from core.plan.memory import room
+from core.plan.memory import crowded, room
 from core.plan.plan import Plan
 from core.planner import Planner
 from core.probe.message import Read
@@ -229,8 +229,10 @@ class Cluster:
             machines[post.device] = machine
         watch = self._config.watch
         limits = Limits(beat=watch.beat, silent=watch.silent)
-        options, joined = self._config.run, wires(self.bus.state)
-        free = room(spec, plan, hosts(self.bus.state))
+        options, joined, there = self._config.run, wires(self.bus.state), hosts(self.bus.state)
+        free = room(spec, plan, there)
+        if not (self._recovery.under_way and plan.tokens):  # then not all samples are without the failed run
+            plan = crowded(spec, plan, there, dequantised=options.dequantise)
         self.run = Run(plan, spec, machines, self.bus.publish, limits, joined, options, free)
         await self.run.start()
         self._queue.put_all(self.run)

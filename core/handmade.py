@@ -13,6 +13,7 @@ from core.circumstances import circumstances, hosts, standing, wires
 from core.plan.backend import refit
 from core.plan.check import problems
 from core.plan.edit import BY_HAND
+from core.plan.memory import crowded
 from core.plan.plan import Plan, PlanError
 from core.plan.setting import Setting
 from core.state import ClusterState
@@ -38,7 +39,7 @@ class Handmade:
     def take(self, plan: Plan) -> None:
         """Use this plan from now on. Its figures follow once they are computed."""
         carried = refit(plan.backend, plan.stages, wires(self._bus.state))
-        plan = replace(plan, forecast=None, backend=carried)
+        plan = replace(plan, forecast=None, requests=0, tokens=0, backend=carried)
         self._publish(replace(plan, obstacle=obstacle(self._bus.state, plan)))
         self._priced_for = frozenset()
         self._price()
@@ -113,4 +114,5 @@ def _priced(state: ClusterState, plan: Plan) -> Plan:
     forecast = Pricing(setting).figures(plan.stages)
     if forecast is None:
         return bare
-    return replace(plan, forecast=forecast, why=(*BY_HAND, *reasons(setting, plan.stages, forecast)))
+    why = (*BY_HAND, *reasons(setting, plan.stages, forecast))
+    return crowded(state.model, replace(plan, forecast=forecast, why=why), setting.hosts.values())

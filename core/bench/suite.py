@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from core.folders import config_folder
+from core.plan.memory import blocks
 from core.text import clean_line
 
 FOLDER = Path(__file__).parent / "suites"
@@ -126,7 +127,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     @property
     def room(self) -> int:
         """Tokens the caches must have room for, so that what is asked at once is answered at once."""
-        return max(point.concurrency * point.length for point in self.points)
+        return max(point.concurrency * blocks(point.length) for point in self.points)
 
 
 def shipped() -> tuple[str, ...]:

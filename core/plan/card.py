@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.plan.explain import Alternative, alternatives
+from core.plan.memory import blocks
 from core.plan.plan import Footprint, Plan
 from core.plan.setting import Setting
 from core.plan.whatif import what_if
@@ -46,6 +47,13 @@ def lines(card: Card) -> list[str]:
             said.append(f"  {'':20} {bar(memory)} {_memory(memory)}")
     said += [f"- {reason}" for reason in plan.why]
     said.append(f"- longest context these stages have memory for: {forecast.max_context}")
+    if plan.tokens:
+        whole = plan.tokens // blocks(plan.context)
+        many = f"{whole} requests of the whole context" if whole > 1 else "one request of the whole context"
+        said.append(
+            f"- caches may hold {plan.tokens} tokens in all: {many}, or more of shorter ones, "
+            f"at most {plan.requests} at a time"
+        )
     for heading, others in (("Why not", card.why_not), ("What if", card.what_if)):
         if others:
             said += ["", heading, *(f"  {other.line}" for other in others)]

@@ -254,7 +254,9 @@ class Board:
         )
         if stages == self.stages:
             raise EditError("the board is like that already")
-        plan = replace(self.plan, stages=stages, forecast=None, why=BY_HAND, obstacle="")
+        plan = replace(
+            self.plan, stages=stages, requests=0, tokens=0, forecast=None, why=BY_HAND, obstacle=""
+        )
         return self._at(plan, (*self.past, self.plan), ())
 
     def _at(self, plan: Plan, past: tuple[Plan, ...], future: tuple[Plan, ...]) -> Board:

@@ -106,7 +106,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Layers of the whole model."""
     stages: tuple[Stage, ...]
     context: int
-    """Tokens of KV cache each stage has room for."""
+    """Tokens that one request may come to, for which each stage has room."""
+    requests: int = 0
+    """Requests answered at a time, by the memory there was; 0 where that was not asked."""
+    tokens: int = 0
+    """Tokens that the KV caches of all of them may hold together; 0: of one context."""
     backend: Backend
     why: tuple[str, ...] = ()
     """Reasons for the choice, a sentence each, the most telling first."""

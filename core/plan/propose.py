@@ -132,7 +132,7 @@ def _explained(
 ) -> Plan:
     forecast = Pricing(setting).forecast(stages, gap)
     carrier = backend.choose(stages, setting.wires, asked)
-    return Plan(
+    plan = Plan(
         model=setting.spec.name,
         layers=setting.spec.layers,
         stages=tuple(stages),
@@ -141,3 +141,4 @@ def _explained(
         why=(*reasons(setting, stages, forecast), *notes, carrier.why),
         forecast=forecast,
     )
+    return memory.crowded(setting.spec, plan, setting.hosts.values())

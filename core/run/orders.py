@@ -52,6 +52,8 @@ def orders(
             "model": model,
             "backend": plan.backend,
             "context": plan.context,
+            "cached": plan.tokens or plan.context,
+            "streams": plan.requests,
             # The rank before it calls; the first one is called by the last.
             "address": LOOPBACK if tunnel else called(rank, by=rank - 1),
             **grouped,

@@ -37,7 +37,8 @@ STALL = 0.5  # seconds that a piece of a prompt may take while others decode, if
 LEAST = 16  # ... so many tokens take no longer
 PIECES = 4  # of a prompt a stage, where small pieces cost nothing
 LOOK = 0.05  # seconds between two looks at the console's word while a prompt is all there is to wait for
-MOST = 8  # requests answered at a time, where the console names no number
+MOST = 8  # requests answered at a time, where the console names no number ...
+READ = 8  # ... and of those, prompts read in turns: with more, everybody's first token would wait for all
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Leader:
     def __init__(
         self, channel: Channel, stage: Stage, wire: Wire | None, tokens: Tokens, start: dict[str, Any]
     ) -> None:
-        """`start` may name `context`, the tokens all KV caches may hold together, and `streams`."""
+        """`start` may name `context`, the tokens one request may come to, `cached`, those that all KV caches
+        may hold together, and `streams`, the requests answered at a time."""
         self._channel, self._stage, self._wire, self._tokens = channel, stage, wire, tokens
         self._clock = Clock(channel)
         self._context = int(start.get("context") or 0)
@@ -65,7 +67,7 @@ class Leader:
         self._window = self._stages + 1  # so many steps on their way that no stage has to wait for this one
         self._schedule = Schedule()
         self._bands = Bands(stage)
-        self._slots = Slots(self._context, stage.caches, self._drop)
+        self._slots = Slots(int(start.get("cached") or self._context), stage.caches, self._drop)
         self._groups = Groups(self._stages, stage.merges, self._slots.room)
         self._pace = 1e9  # prompt tokens a second, here
         self._share = Share(float(start.get("prefill_share") or PREFILL))
@@ -150,7 +152,7 @@ class Leader:
             del self._queue[number]
             self._end(stream)
         for number, stream in sorted(self._queue.items(), key=lambda one: self._channel.place(one[1].name)):
-            if len(self._streams) >= self._most:
+            if len(self._streams) >= self._most or len(self._prefilling) >= READ:
                 return
             found = self._slots.take(stream.prompt, len(stream.prompt) + stream.limit)
             if found is None:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from .caches import Caches
 
 MOST = 8  # caches kept at a time
+BLOCK = 256  # tokens by which mlx_lm's caches grow, however few are needed
 WORTH = 0.5  # what a cache and a prompt must share, of the shorter of the two, for the one to serve the other
 
 
 @dataclass
 class Slot:
-    """One KV cache and the tokens in it. `reserved` is what its request may come to; 0 when idle."""
+    """One KV cache and the tokens in it. `reserved` is what its request may take; 0 when idle."""
 
     index: int
     caches: Caches
@@ -42,6 +43,7 @@ class Slots:
         None: not while the present requests run.
         """
         slot, common = self._like(prompt)
+        need = self._whole(need)
         if self.budget and self._busy() + self._padding + need > self.budget:
             return None
         if slot is None or not slot.caches.trim(common):
@@ -89,7 +91,13 @@ class Slots:
             self._forget(min(idle, key=lambda slot: slot.used))
 
     def _held(self) -> int:
-        return self._padding + sum(slot.reserved or len(slot.tokens) for slot in self._slots.values())
+        slots = self._slots.values()
+        return self._padding + sum(slot.reserved or self._whole(len(slot.tokens)) for slot in slots)
+
+    def _whole(self, tokens: int) -> int:
+        """What so many tokens take of the budget, which may be smaller than a block."""
+        blocks = -(-tokens // BLOCK) * BLOCK
+        return min(blocks, max(tokens, self.budget)) if self.budget else blocks
 
     def _busy(self) -> int:
         return sum(slot.reserved for slot in self._slots.values())

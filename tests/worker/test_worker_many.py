@@ -109,6 +109,23 @@ async def test_what_does_not_fit_the_context_waits_or_is_refused(cluster, alone)
         assert (await ranks.generate(PROMPT, 20))[0] == alone("llama", 20)
 
 
+async def test_several_of_the_whole_context_are_answered_at_once_where_all_caches_have_room(
+    cluster, alone
+) -> None:
+    ranks = cluster("llama", [3, 3])
+    ranks.context, ranks.extra = 256, {"cached": 512}
+    async with ranks:
+        asked = [ranks.ask(PROMPT[i:], 3000, ignore_eos=True) for i in range(3)]
+        for i, one in enumerate(asked):
+            ids, done = await ranks.answer(one)
+            assert (len(ids), done["why"]) == (256 - len(PROMPT[i:]), "length")
+        said = [event["id"] for event in ranks.ranks[0].named("tokens")]
+        first, second, third = (said.index(one) for one in asked)
+        last = [len(said) - said[::-1].index(one) for one in asked[:2]]
+        assert max(first, second) < min(last), "two have room"
+        assert third > min(last), "the third waits for one of them"
+
+
 async def test_sampling_does_what_each_of_its_names_says(cluster, alone) -> None:
     async with cluster("llama", [2, 4]) as ranks:
         plain = alone("llama", 12)
