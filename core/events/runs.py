@@ -16,8 +16,9 @@ Doing = Literal[
     "prefill", "decode", "idle",
 ]  # fmt: skip
 """What a rank is at: a phase of the start, or of the answer being made."""
-Fault = Literal["killed", "failed", "lost", "console", "stopped", "silent", "slow", "link"]
-"""`lost`: the connection to a device; `console`: those to all, so that this computer is at fault."""
+Fault = Literal["killed", "failed", "refused", "lost", "console", "stopped", "silent", "slow", "link"]
+"""`refused`: a rank says that it cannot do its part, however often it is asked; `lost`: the connection to a
+device; `console`: those to all, so that this computer is at fault."""
 RecoveryStage = Literal["stopping", "asked", "waiting", "launching", "done", "declined", "failed"]
 """`asked`: the user is; `waiting`: for a device to come back; the last three are ends."""
 

@@ -121,11 +121,12 @@ class Lapped(Said, frozen=True):
 
 
 class Error(Said, frozen=True):
-    """`rank`: the neighbour that was lost, if that is the error."""
+    """`rank`: the neighbour that was lost, if that is the error. `refused`: another try would end alike."""
 
     phase: str
     text: str
     rank: int | None = None
+    kind: Literal["failed", "refused"] = "failed"
 
 
 class Halted(Said, frozen=True):

@@ -85,6 +85,7 @@ class Rank:
         self._beat_said: protocol.Beat | None = None
         self._blocks = False
         self._lost: int | None = None
+        self._refused = False
         self._log: deque[str] = deque(maxlen=LAST_LINES)
 
     async def start(self, order: Mapping[str, object], options: Options) -> None:
@@ -152,6 +153,7 @@ class Rank:
             gone=now - self._gone if self._gone else 0.0,
             error=self.error or (self._last_words.why if self._last_words else ""),
             lost=self._lost,
+            refused=self._refused,
             reason=self.reason,
             log=tuple(self._log),
         )
@@ -280,6 +282,7 @@ class Rank:
             case protocol.Error():
                 self.error = clean_line(f"{said.phase}: {said.text}", 500)
                 self._lost = said.rank
+                self._refused = said.kind == "refused"
             case protocol.Halted():
                 self._halted = time.monotonic() if said.on else 0.0
             case protocol.Exited():

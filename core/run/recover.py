@@ -1,7 +1,8 @@
 """What comes after a failed run: another one, which goes on with the answers of the first.
 
 Nothing is lost with a run but its workers: every token that was streamed is in the state. So the rest of an
-answer is asked for like a new one, with what there is of it behind the prompt.
+answer is asked for like a new one, with what there is of it behind the prompt. What a rank refuses it would
+refuse again: then there is no other run.
 """
 
 from __future__ import annotations
@@ -114,12 +115,12 @@ class Recovery:
         self._faults[event.device] += 1
         if event.fault == "failed" and event.doing == "starting":
             self._refused.add(event.device)
-        if self._how.policy != "off":
+        if self._how.policy != "off" and event.fault != "refused":
             self._change("stopping", event.text)
 
     def _take_over(self, event: ev.RunStopped) -> None:
         blamed, self._blamed = self._blamed, None
-        if blamed is None or self._how.policy == "off":
+        if blamed is None or self._how.policy == "off" or blamed.fault == "refused":
             self._queue.end("error", event.reason)
             return
         self._queue.hold()
@@ -164,6 +165,9 @@ class Recovery:
                 self._failures += 1
             elif latest is not None and latest.blamed is not None:
                 blamed = latest.blamed
+                if blamed.fault == "refused":
+                    self._give_up("failed", blamed.text)
+                    return
             else:
                 if self.under_way:  # nobody stopped it, so another run would end no better
                     self._give_up("failed", reason)

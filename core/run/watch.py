@@ -86,6 +86,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What it said of its end."""
     lost: int | None = None
     """The neighbour it says it lost."""
+    refused: bool = False
+    """It said that it cannot do its part, however often it is asked."""
     reason: str = ""
     """Why the connection to its device ended."""
     log: tuple[str, ...] = ()
@@ -190,7 +192,8 @@ def _died(one: Facts) -> Verdict:
     if one.exit.signal:
         hint = "" if one.exit.signal != "SIGKILL" or one.error else "; out of memory, or by hand"
         return _say("killed", one, f"was killed ({one.exit.signal}) {one.where}{said}{hint}{_meaning(one)}")
-    return _say("failed", one, f"ended (code {one.exit.code}) {one.where}{said}{_meaning(one)}")
+    fault: Fault = "refused" if one.refused else "failed"
+    return _say(fault, one, f"ended (code {one.exit.code}) {one.where}{said}{_meaning(one)}")
 
 
 def _meaning(one: Facts) -> str:

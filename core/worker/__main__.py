@@ -46,7 +46,8 @@ def main() -> int:
         return 3
     except Exception as error:  # the one place where everything else becomes one line for the console
         traceback.print_exc()
-        channel.emit("error", phase=channel.phase_name, text=_one_line(error))
+        kind = "refused" if _refuses(error) else "failed"
+        channel.emit("error", phase=channel.phase_name, text=_one_line(error), kind=kind)
         return 1
     return 0
 
@@ -215,6 +216,12 @@ def _fast_synch() -> bool | None:
     """How MLX_METAL_FAST_SYNCH is set for this process."""
     said = os.environ.get("MLX_METAL_FAST_SYNCH")
     return None if said is None else said.strip() not in ("", "0")
+
+
+def _refuses(error: Exception) -> bool:
+    """Whether another try would end in the same way."""
+    layers = sys.modules.get(f"{__package__}.layers")  # not where mlx itself could not be imported
+    return layers is not None and isinstance(error, layers.Refused)
 
 
 def _one_line(error: Exception) -> str:

@@ -17,7 +17,11 @@ import mlx.nn as nn
 Key = int | str  # of an argument: its place or its name
 
 
-class Unsplittable(Exception):
+class Refused(Exception):
+    """This rank cannot do its part of this plan, however often it is asked."""
+
+
+class Unsplittable(Refused):
     """This family cannot be cut into stages, or not here; the text says why."""
 
 

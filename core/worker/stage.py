@@ -19,7 +19,7 @@ from mlx_lm.utils import _get_classes, load_model
 from . import dequantise
 from .caches import Caches, Merged, Packing
 from .graph import used
-from .layers import Unsplittable, layers_of
+from .layers import Refused, Unsplittable, layers_of
 from .seam import cut
 from .wiring import Wiring
 
@@ -29,7 +29,7 @@ GROUPS = (64, 32)  # of quantised keys and values, the first that fits the heads
 WARM = (8, 1)  # tokens of the warm-up forwards: matrix-matrix kernels, then matrix-vector ones
 
 
-class BadModel(Exception):
+class BadModel(Refused):
     """The model's files are not what the stage needs."""
 
 
@@ -68,8 +68,11 @@ class Stage:
         if wired and mx.metal.is_available() and (limit := working_set()):
             mx.set_wired_limit(limit)  # before loading: weights paged out later cost seconds a token
         given: set[str] = set()
-        # Not strict: a device needs only the files with its own tensors; what is missing is found below.
-        self.model, config = load_model(path, lazy=True, strict=False, get_model_classes=_noting(given))
+        try:
+            # Not strict: a device needs only the files with its own tensors; what is missing is found below.
+            self.model, config = load_model(path, lazy=True, strict=False, get_model_classes=_noting(given))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:  # of its config.json, mostly
+            raise BadModel(f"mlx-lm does not load {path}: {type(error).__name__}: {error}") from error
         family = str(config.get("model_type"))
         layers = layers_of(self.model)
         count = len(layers)

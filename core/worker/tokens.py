@@ -9,6 +9,7 @@ from typing import Any
 
 from mlx_lm.utils import load_config, load_tokenizer
 
+from .layers import Refused
 from .parts import Parts
 
 
@@ -17,14 +18,17 @@ class PromptError(Exception):
 
 
 class Tokens:
-    """The model's tokenizer, chat template and end-of-sequence ids."""
+    """The model's tokenizer, chat template and end-of-sequence ids. Raises Refused."""
 
     def __init__(self, model: Path) -> None:
         config = load_config(model)
         # As mlx_lm.load does, so that both stop at the same ids.
         # Where transformers is not told, it asks: on standard input, which is the control channel.
         no_code = {"trust_remote_code": False}
-        self._tokenizer = load_tokenizer(model, no_code, eos_token_ids=config.get("eos_token_id"))
+        try:
+            self._tokenizer = load_tokenizer(model, no_code, eos_token_ids=config.get("eos_token_id"))
+        except Exception as error:  # it is read by whatever its files name
+            raise Refused(f"{model} has no tokenizer that can be read: {error}") from error
         self.eos: frozenset[int] = frozenset(self._tokenizer.eos_token_ids)
         inner = config.get("text_config") or config
         self._vocabulary = int(inner.get("vocab_size") or len(self._tokenizer))

@@ -24,14 +24,12 @@ PLAN = Plan(model="toy", layers=4, stages=(Stage("a", 0, 4),), context=128, back
 UNLIKE = "rank 0 on a has mlx 1, rank 1 on b has mlx 2"
 
 
-def _run(bus: Bus, name: str, why: str) -> None:
+def _run(bus: Bus, name: str, why: str, fault: ev.Fault = "killed") -> None:
     """One that has failed; where no reason is given, by its rank's fault."""
     bus.publish(ev.RunStarted(t=1, run=name, plan=PLAN))
     if not why:
         blamed = "rank 0 on a was killed"
-        bus.publish(
-            ev.RunBlamed(t=2, run=name, fault="killed", rank=0, device="a", doing="decode", text=blamed)
-        )
+        bus.publish(ev.RunBlamed(t=2, run=name, fault=fault, rank=0, device="a", doing="load", text=blamed))
     bus.publish(ev.RunStopped(t=3, run=name, failed=True, reason=why))
 
 
@@ -65,6 +63,36 @@ async def test_a_relaunch_that_fails_by_nobodys_fault_is_the_last(error: Excepti
     assert state.recovery.text.endswith(str(error))
     done = state.requests["r"].done
     assert done is not None and done.why == "error" and done.detail.endswith(str(error))
+
+
+@pytest.mark.parametrize("first", ["refused", "killed"])
+async def test_what_a_rank_refuses_is_not_asked_of_it_again(first: ev.Fault) -> None:
+    bus, launched = Bus(), 0
+    queue = Queue(bus)
+
+    async def launch(_: Plan) -> None:
+        nonlocal launched
+        launched += 1
+        _run(bus, "second", "", "refused")
+        raise LaunchError("rank 0 on a was killed")
+
+    async def make(_: Collection[str]) -> Plan:
+        return PLAN
+
+    recovery = Recovery(bus, queue, Recover(wait=0.0), make, launch)
+    for one in (queue, recovery):
+        bus.subscribe(one.consider)
+    bus.publish(ev.RequestStarted(t=0, request="r", conversation="", prompt="hi", source="api"))
+    queue.add("r", Prompt(prompt="hi"), Sampling())
+    try:
+        _run(bus, "first", "", first)
+        async with asyncio.timeout(30):
+            state = await bus.until(lambda state: state.requests["r"].done and not state.recovering)
+    finally:
+        await recovery.close()
+    assert launched == (first == "killed")
+    done = state.requests["r"].done
+    assert done is not None and done.why == "error"
 
 
 async def test_a_launch_that_breaks_of_a_defect_ends_its_run(tmp_path: Path) -> None:

@@ -65,6 +65,12 @@ def test_a_rank_that_failed_says_why() -> None:
     assert found.text == "rank 2 on mac-2 ended (code 1) in load, 3 of 8: load: OSError: no space"
 
 
+def test_a_rank_that_says_it_cannot_do_its_part_is_told_from_one_that_failed() -> None:
+    said = {"doing": "load", "exit": Exit(1), "error": "load: BadModel: 3 tensors are missing"}
+    assert _named(_with(2, **said, refused=True)).fault == "refused"
+    assert _named(_with(2, **said)).fault == "failed"
+
+
 def test_a_line_that_is_known_is_explained_where_the_failure_is_said() -> None:
     said = ("[ring] Couldn't bind socket (error: 48)", "Traceback (most recent call last)")
     found = _named(_with(2, doing="connect", exit=Exit(1), error="connect: no ring", log=said))

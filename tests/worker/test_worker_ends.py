@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
+import shutil
 import signal
 import socket
 from math import ceil
@@ -153,6 +155,28 @@ async def test_a_wrong_model_path_is_one_error_line(cluster, tmp_path: Path) -> 
     last = await ranks.ranks[0].ev("exit")
     assert last["code"] == 1
     [error] = ranks.ranks[0].named("error")
-    assert error["phase"] == "load"
+    assert (error["phase"], error["kind"]) == ("load", "refused")
     assert "nowhere" in error["text"]
     await ranks.__aexit__()
+
+
+async def test_tensors_of_other_shapes_and_a_family_that_is_unknown_are_refused(
+    cluster, model, tmp_path: Path
+) -> None:
+    """Not failures: another rank in its place would say the same."""
+    for key, value, said in (
+        ("intermediate_size", 64, "the model wants"),
+        ("model_type", "nobody", "Model type nobody not supported"),
+    ):
+        copy = tmp_path / key
+        shutil.copytree(model("llama"), copy)
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps(config | {key: value}))
+        ranks = cluster("llama", [6])
+        ranks.model = copy
+        await ranks.listen()
+        ranks.ranks[0].send("connect", peers=[["127.0.0.1", ranks.ports[0]]], token="00" * 32)
+        error = await ranks.ranks[0].ev("error")
+        assert (error["phase"], error["kind"]) == ("load", "refused")
+        assert said in error["text"]
+        await ranks.__aexit__()

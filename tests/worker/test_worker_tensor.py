@@ -158,7 +158,8 @@ async def test_what_cannot_be_shared_is_refused_with_the_reason(name, size, reas
         rank.send("connect", peers=[["127.0.0.1", port] for port in ranks.ports], token=token)
     for rank in ranks.ranks:
         error = await rank.ev("error")
-        assert (error["phase"], error["text"]) == ("load", f"Unsplittable: {reason}")
+        assert (error["phase"], error["kind"]) == ("load", "refused")
+        assert error["text"] == f"Unsplittable: {reason}"
     await ranks.__aexit__()
 
 
