@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
 
 from core.events import RankExited, RunStopped
 from core.plan import memory
-from core.plan.plan import Host, Wire
+from core.plan.check import problems
+from core.plan.plan import Host, Plan, Wire
 from core.state import ClusterState, Device
 
 FRESH_S = 3.0
@@ -17,6 +22,10 @@ FLOOR_US = 2_000.0
 """Round trips below this differ by less than a hand-over costs anyway."""
 _ROUGHLY = 2**24
 """Bytes of memory in use that make no difference to a figure."""
+_ROOM = 2**26
+"""Bytes more to spare from which there may be a plan where there was none."""
+_STEP = 1 / 8
+"""Share of a device's limit from which memory in use makes a difference to a plan."""
 
 
 def hosts(state: ClusterState) -> list[Host]:
@@ -104,18 +113,43 @@ def standing(state: ClusterState) -> dict[str, str]:
     return said
 
 
-def circumstances(state: ClusterState) -> frozenset[object]:
-    """What a plan depends on, coarsely: it changes only when another plan may come of it. A link counts by
-    its kind, its ends, its rate to one digit, how many times four its round trip exceeds the floor, and
-    whether all are measured yet."""
-    devices = {
-        (device.id, device.sample.memory_limit)
-        for device in state.devices.values()
-        if device.status == "ready" and device.sample is not None
-    }
-    names = {name for name, _ in devices}
+class Circumstances(msgspec.Struct, frozen=True):
+    """What a plan depends on."""
+
+    hosts: tuple[Host, ...] = ()
+    links: frozenset[object] = frozenset()
+    """What another plan may come of: kind, ends and rate to one digit of each link, how many times four its
+    round trip exceeds the floor, and whether all are measured yet."""
+
+    def like(self, before: Circumstances) -> bool:
+        """Whether a plan made before still is the one to make. Memory in use counts from an eighth of a
+        device's limit: plans shall not flicker."""
+        return (
+            self.links == before.links
+            and _but_memory(self.hosts) == _but_memory(before.hosts)
+            and all(abs(gained) <= limit * _STEP for gained, limit in self._gained(before))
+        )
+
+    def roomier(self, before: Circumstances) -> bool:
+        """Whether a device has more memory to spare than before."""
+        return any(gained >= _ROOM for gained, _ in self._gained(before))
+
+    def _gained(self, before: Circumstances) -> list[tuple[int, int]]:
+        """Bytes that each device has more to spare than before, and its limit."""
+        had = {host.id: memory.usable(host) for host in before.hosts}
+        return [(memory.usable(h) - had[h.id], h.memory_limit) for h in self.hosts if h.id in had]
+
+
+def _but_memory(hosts: Sequence[Host]) -> list[Host]:
+    return [replace(host, memory_used=0) for host in hosts]
+
+
+def circumstances(state: ClusterState) -> Circumstances:
+    """What a plan made now depends on."""
+    there = hosts(state)
+    names = {host.id for host in there}
     if not names:
-        return frozenset()
+        return Circumstances()
     between = [wire for wire in wires(state) if wire.a in names and wire.b in names]
     slow = {
         (wire.a, wire.b, math.ceil(math.log(wire.rtt_us / FLOOR_US, 4)))
@@ -124,7 +158,21 @@ def circumstances(state: ClusterState) -> frozenset[object]:
     }
     kinds = {(w.a, w.b, w.kind, w.rdma, w.ends[1], f"{w.rate or 0:.0e}") for w in between}
     complete = {sum(not wire.rdma for wire in between) >= len(names) * (len(names) - 1) // 2}
-    return frozenset(devices | slow | kinds | complete)
+    return Circumstances(tuple(there), frozenset(slow | kinds | complete))
+
+
+def unsettled(state: ClusterState) -> bool:
+    """Whether it is not yet known what memory a run that has ended has given back."""
+    ended = state.run is not None and not state.run.live
+    return ended and not _held(state).keys().isdisjoint(host.id for host in hosts(state))
+
+
+def obstacle(state: ClusterState, plan: Plan) -> str:
+    """What keeps a plan from being launched on the cluster as it is; empty where nothing does."""
+    if state.model is None:
+        return "no model is chosen"
+    found = problems(state.model, {host.id: host for host in hosts(state)}, standing(state), plan)
+    return found[0] if found else ""
 
 
 def closely(state: ClusterState) -> object:

@@ -9,22 +9,13 @@ from msgspec.structs import replace
 
 from core import events as ev
 from core.bus import Bus
-from core.circumstances import circumstances, hosts, standing, wires
+from core.circumstances import Circumstances, circumstances, hosts, obstacle, wires
 from core.plan.backend import refit
-from core.plan.check import problems
 from core.plan.edit import BY_HAND
 from core.plan.memory import crowded
 from core.plan.plan import Plan, PlanError
 from core.plan.setting import Setting
 from core.state import ClusterState
-
-
-def obstacle(state: ClusterState, plan: Plan) -> str:
-    """What keeps a plan from being launched on the cluster as it is; empty where nothing does."""
-    if state.model is None:
-        return "no model is chosen"
-    found = problems(state.model, {host.id: host for host in hosts(state)}, standing(state), plan)
-    return found[0] if found else ""
 
 
 class Handmade:
@@ -33,7 +24,7 @@ class Handmade:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._priced_for: frozenset[object] = frozenset()
+        self._priced_for = Circumstances()
         self._task: asyncio.Task[None] | None = None
 
     def take(self, plan: Plan) -> None:
@@ -41,7 +32,7 @@ class Handmade:
         carried = refit(plan.backend, plan.stages, wires(self._bus.state))
         plan = replace(plan, forecast=None, requests=0, tokens=0, backend=carried)
         self._publish(replace(plan, obstacle=obstacle(self._bus.state, plan)))
-        self._priced_for = frozenset()
+        self._priced_for = Circumstances()
         self._price()
 
     def release(self) -> None:
@@ -64,7 +55,8 @@ class Handmade:
         )
         if not isinstance(event, telling) or not state.by_hand or state.plan is None:
             return
-        reason, elsewhere = obstacle(state, state.plan), circumstances(state) != self._priced_for
+        reason = obstacle(state, state.plan)
+        elsewhere = not circumstances(state).like(self._priced_for)
         # How much memory is short changes each second: that alone is no news.
         if bool(reason) != bool(state.plan.obstacle) or (elsewhere and reason != state.plan.obstacle):
             self._publish(replace(state.plan, obstacle=reason))
@@ -88,7 +80,7 @@ class Handmade:
                 return
             if (now.plan.stages, now.plan.context) == (plan.stages, plan.context):
                 self._publish(replace(priced, obstacle=now.plan.obstacle))
-                if circumstances(now) == self._priced_for:
+                if circumstances(now).like(self._priced_for):
                     return
 
     async def close(self) -> None:

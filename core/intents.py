@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from core.bench.suite import Suite
+from core.circumstances import obstacle
 from core.conversations.manner import Manner
 from core.conversations.summary import Summary
 from core.joining import Wanted
@@ -263,8 +264,8 @@ def why_not_launch(state: ClusterState) -> str | None:
         return "the failed run is being recovered from"
     if state.plan is None:
         return state.plan_failure or "there is no plan yet"
-    if state.plan.obstacle:
-        return state.plan.obstacle
+    if reason := state.plan.obstacle or obstacle(state, state.plan):
+        return reason
     for post in state.plan.posts:
         device = state.devices.get(post.device)
         if device is None or device.status != "ready":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,16 @@ from msgspec.structs import replace
 
 from core import events as ev
 from core.bus import Bus
-from core.circumstances import circumstances, hosts, wires
+from core.circumstances import Circumstances, circumstances, wires
 from core.config import Config
 from core.files import write_private
 from core.intents import why_not_choose
 from core.member import Member
 from core.models import catalog, demo
 from core.models.found import DEMO, Fit, Model
-from core.models.spec import ModelError, read
+from core.models.spec import ModelError, ModelSpec, read
 from core.plan import memory
-from core.plan.plan import PlanError, Stage
+from core.plan.plan import Host, PlanError, Stage, Wire
 from core.text import clean_line
 from core.wish import Wish
 
@@ -42,7 +42,7 @@ class Library:
         self._wish = replace(wish, split=(), on=(), everywhere=False)
         self._members = members
         self._places: list[str] = []
-        self._fits: dict[tuple[str, frozenset[object]], Fit] = {}
+        self._fits: dict[str, tuple[Circumstances, Fit]] = {}
         self._errands: set[asyncio.Task[None]] = set()
 
     async def all(self) -> list[Model]:
@@ -69,31 +69,14 @@ class Library:
         return order
 
     async def fit(self, model: Model) -> Fit | None:
-        spec, state = model.spec, self._bus.state
-        at, by = hosts(state), wires(state)
-        if spec is None or not at:
+        spec, now, by = model.spec, circumstances(self._bus.state), wires(self._bus.state)
+        if spec is None or not now.hosts:
             return None
-        key = model.path, circumstances(state)
-        if key not in self._fits:
-
-            def work() -> Fit:
-                context = min(self._wish.context, spec.context)
-                whole = [(host, Stage(host.id, 0, spec.layers)) for host in at]
-                alone = [h.id for h, stage in whole if memory.footprint(spec, stage, h, context).free >= 0]
-                try:
-                    plan = self._wish.plan(spec, at, by)
-                except PlanError as error:
-                    return Fit(context=context, reason=str(error))
-                used = tuple(name for stage in plan.stages for name in stage.devices)
-                return Fit(
-                    context=context,
-                    alone=tuple(alone),
-                    together=used,
-                    decode_tps=plan.forecast.decode_tps if plan.forecast else None,
-                )
-
-            self._fits[key] = await asyncio.to_thread(work)
-        return self._fits[key]
+        then, fit = self._fits.get(model.path, (None, None))
+        if fit is None or then is None or not now.like(then) or (fit.reason and now.roomier(then)):
+            fit = await asyncio.to_thread(_fit, spec, self._wish, now.hosts, by)
+            self._fits[model.path] = now, fit
+        return fit
 
     async def presence(self, path: str) -> dict[str, bool | None]:
         async def has(member: Member) -> bool | None:
@@ -174,6 +157,22 @@ class Library:
         for task in self._errands:
             task.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)
+
+
+def _fit(spec: ModelSpec, wish: Wish, hosts: Sequence[Host], wires: Sequence[Wire]) -> Fit:
+    context = min(wish.context, spec.context)
+    whole = [(host, Stage(host.id, 0, spec.layers)) for host in hosts]
+    alone = [host.id for host, stage in whole if memory.footprint(spec, stage, host, context).free >= 0]
+    try:
+        plan = wish.plan(spec, hosts, wires)
+    except PlanError as error:
+        return Fit(context=context, reason=str(error))
+    return Fit(
+        context=context,
+        alone=tuple(alone),
+        together=tuple(name for stage in plan.stages for name in stage.devices),
+        decode_tps=plan.forecast.decode_tps if plan.forecast else None,
+    )
 
 
 def look(path: Path) -> Model:

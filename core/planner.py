@@ -13,13 +13,16 @@ from msgspec.structs import replace
 
 from core import events as ev
 from core.bus import Bus
-from core.circumstances import circumstances, hosts, wires
+from core.circumstances import Circumstances, circumstances, hosts, obstacle, unsettled, wires
 from core.models.spec import ModelSpec
 from core.plan.calibrate import WORTH, Timing, gain, learn
 from core.plan.plan import Plan, PlanError, Tuning
 from core.plan.setting import Setting
 from core.state import ClusterState
 from core.wish import Wish
+
+LOOK_S = 5.0
+"""Between two looks at whether memory in use has overtaken the plan."""
 
 
 class Planner:
@@ -32,7 +35,8 @@ class Planner:
         self._bus = bus
         self._spec = spec
         self._wish = wish
-        self._planned_for: frozenset[object] = frozenset()
+        self._planned_for = Circumstances()
+        self._looked = 0.0
         self._task: asyncio.Task[None] | None = None
         self._comparing: asyncio.Task[None] | None = None
         self._memory = memory
@@ -43,7 +47,7 @@ class Planner:
     def consider(self, event: ev.AnyEvent) -> None:
         """Plan again when the circumstances have changed and no run depends on the plan."""
         if isinstance(event, ev.ModelChosen) and event.spec != self._spec:
-            self._spec, self._planned_for = event.spec, frozenset()
+            self._spec, self._planned_for = event.spec, Circumstances()
         if isinstance(event, ev.RankTimed | ev.RequestDone):
             self._learn(event.request)
         if isinstance(event, ev.DeviceFacts) and (known := self._tunings.get(event.device)):
@@ -59,8 +63,11 @@ class Planner:
             | ev.CablesSeen
             | ev.RunStopped
         )
-        if isinstance(event, telling) and self._stale() and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._follow())
+        if isinstance(event, telling) and (self._task is None or self._task.done()):
+            if self._overtaken():
+                self._planned_for = Circumstances()
+            if self._stale():
+                self._task = asyncio.create_task(self._follow())
 
     async def settled(self) -> None:
         """Return once the plan is the one for the cluster as it is."""
@@ -69,16 +76,32 @@ class Planner:
                 self._task = asyncio.create_task(self._follow())
             await asyncio.shield(self._task)
 
-    def _stale(self) -> bool:
+    @property
+    def _free(self) -> bool:
+        """Whether a plan may be made now: none under a run, nor on samples in which one still is."""
         state = self._bus.state
         live = state.run is not None and state.run.live
-        return self._spec is not None and not live and circumstances(state) != self._planned_for
+        return self._spec is not None and not live and not unsettled(state)
+
+    def _stale(self) -> bool:
+        return self._free and not circumstances(self._bus.state).like(self._planned_for)
+
+    def _overtaken(self) -> bool:
+        """Whether there may be a plan now where there was none, or the plan no longer fits. Looked at every
+        few seconds, as memory in use changes all the time."""
+        state, now = self._bus.state, time.monotonic()
+        if not self._free or now - self._looked < LOOK_S:
+            return False
+        self._looked = now
+        if state.auto is None:
+            return circumstances(state).roomier(self._planned_for)
+        return obstacle(state, state.auto) != ""
 
     async def _follow(self) -> None:
         """Plan until nothing has changed while planning."""
         while self._stale() and (spec := self._spec) is not None:
             state = self._bus.state
-            self._planned_for = circumstances(state)
+            self._planned_for, self._looked = circumstances(state), time.monotonic()
             try:
                 plan = await asyncio.to_thread(self._make, spec, state)
                 event = ev.PlanChosen(t=time.time(), plan=plan)
@@ -88,7 +111,7 @@ class Planner:
                 continue
             if self._bus.state.run is not None and self._bus.state.run.live:
                 # The run was started on the plan before; what comes of this one is asked for after it.
-                self._planned_for = frozenset()
+                self._planned_for = Circumstances()
                 return
             self._bus.publish(event)
 
@@ -175,8 +198,6 @@ class Planner:
             self._say(
                 "plan", f"by these measurements {split} would be {faster:.0%} faster; relaunch to take it"
             )
-        # A launch after this run takes the new plan.
-        self._planned_for = frozenset()
 
     def _say(self, subject: str, text: str) -> None:
         self._bus.publish(ev.Alert(t=time.time(), level="info", subject=subject, text=text))

@@ -14,6 +14,7 @@ from core.bus import Bus
 from core.circumstances import hosts, standing
 from core.handmade import Handmade
 from core.intents import why_not_launch
+from core.plan.plan import Tuning
 from core.state import ClusterState
 from tests.tui import scenes
 
@@ -86,6 +87,20 @@ async def test_memory_that_runs_short_and_comes_back_is_noticed() -> None:
         assert "short of memory for 8 layers" in str(why_not_launch(bus.state))
         bus.publish(sample(0.1 * 2**30))
         assert why_not_launch(bus.state) is None
+
+
+async def test_what_runs_taught_changes_its_figures() -> None:
+    async with kept(scenes.planned()) as (bus, handmade):
+        handmade.take(scenes.plan())
+        state = await until(bus, lambda state: state.plan.forecast)
+        before = state.plan.forecast if state.plan else None
+        for name in scenes.NAMES:
+            bus.publish(ev.DeviceTuned(t=T, device=name, tuning=Tuning(0.01, 50.0, 60)))
+        state = await until(bus, lambda state: state.plan.forecast and state.plan.forecast != before)
+        after = state.plan.forecast if state.plan else None
+        assert before is not None and after is not None
+        assert after.decode_tps < before.decode_tps
+        state = await until(bus, lambda state: state.plan.forecast.confidence == "measured")
 
 
 async def test_a_plan_of_another_model_is_not_launched() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from core import events as ev
 from core.bus import Bus
-from core.circumstances import circumstances, wires
+from core.circumstances import Circumstances, circumstances, wires
 from core.plan.plan import Plan, Stage, Wire
 from core.remote.local import LocalMachine
 from core.routes import Routes
@@ -104,7 +104,7 @@ def test_a_cable_whose_end_lost_its_link_is_left_at_once_and_loudly(bus: Bus) ->
     assert alerts(bus) == [
         ("error", "goes by Ethernet (en0) now, it went by Thunderbolt (en2–en3): en2 has no link on a")
     ]
-    assert circumstances(bus.state) == before == frozenset()  # no device has memory to plan for
+    assert circumstances(bus.state) == before == Circumstances()  # no device has memory to plan for
     tell(bus, wired(up=True), burst("thunderbolt", 300))
     assert used(bus) == "thunderbolt"
     assert alerts(bus)[1:] == [("info", "goes by Thunderbolt (en2–en3) again")]

@@ -1,0 +1,162 @@
+"""The planner's plan follows what devices have to spare: not each sample, and not while a run is in them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from core import events as ev
+from core import planner
+from core.bus import Bus
+from core.config import Config
+from core.intents import why_not_launch
+from core.library import Library
+from core.models.found import Model
+from core.models.spec import ModelSpec
+from core.plan.plan import Tuning
+from core.planner import Planner
+from core.wish import Wish
+
+GIB = 2**30
+SPEC = ModelSpec(
+    name="toy", path="/nowhere", family="llama", layers=32, layer_bytes=(GIB,) * 32,
+    embed_bytes=GIB, head_bytes=GIB, tied=False, hidden=4096, heads=32, kv_heads=8,
+    kv_bytes=(4096,) * 32, windows=(None,) * 32, vocabulary=128256, context=4096,
+)  # fmt: skip
+"""It takes some 36 GiB."""
+LIMIT = {"a": 64 * GIB, "b": 32 * GIB}
+
+
+class Cluster:
+    """Devices that say what they have, and the planner that hears it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(planner, "LOOK_S", 0.0)
+        self.bus = Bus()
+        self._planner = Planner(self.bus, SPEC, Wish())
+        self.bus.subscribe(self._planner.consider)
+        self._t = 0.0
+
+    async def tell(self, *events: ev.AnyEvent) -> None:
+        for event in events:
+            self.bus.publish(event)
+        await self._planner.settled()
+
+    async def use(self, **gib: float) -> float:
+        """Samples of devices with so much memory in use; returns when the last was taken."""
+        for name, used in gib.items():
+            self._t += 2.0
+            await self.tell(
+                ev.DeviceSample(
+                    t=self._t, device=name, memory_total=LIMIT[name], memory_used=int(used * GIB),
+                    memory_limit=LIMIT[name],
+                )
+            )  # fmt: skip
+        return self._t
+
+    @property
+    def split(self) -> dict[str, int]:
+        plan = self.bus.state.plan
+        return {stage.device: stage.layers for stage in plan.stages} if plan else {}
+
+    async def close(self) -> None:
+        await self._planner.close()
+
+
+@asynccontextmanager
+async def cluster(monkeypatch: pytest.MonkeyPatch, **gib: float) -> AsyncIterator[Cluster]:
+    made = Cluster(monkeypatch)
+    try:
+        await made.tell(ev.ModelChosen(t=0.5, spec=SPEC))
+        for name in gib:
+            await made.tell(ev.DeviceSeen(t=0.5, device=name, name=name, address=name, status="ready"))
+        await made.use(**gib)
+        yield made
+    finally:
+        await made.close()
+
+
+async def test_a_plan_is_found_once_there_is_memory_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cluster(monkeypatch, a=30) as live:
+        assert live.split == {}
+        assert "more on a would do" in str(why_not_launch(live.bus.state))
+        await live.use(a=23)
+        assert live.split == {"a": 32}
+        assert why_not_launch(live.bus.state) is None
+
+
+async def test_a_plan_for_which_there_is_no_memory_any_more_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with cluster(monkeypatch, a=22, b=0) as live:
+        assert live.split == {"a": 32}
+        await live.use(a=29)  # less than an eighth of what it may use
+        assert sum(live.split.values()) == 32 and live.split["b"] >= 1
+        await live.use(b=32)
+        assert live.split == {}
+        assert "more on a would do" in str(why_not_launch(live.bus.state))
+
+
+async def test_before_it_is_made_anew_nothing_is_launched_into_swap(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cluster(monkeypatch, a=22, b=0) as live:
+        monkeypatch.setattr(planner, "LOOK_S", 3600.0)
+        await live.use(a=29)
+        assert live.split == {"a": 32}
+        assert str(why_not_launch(live.bus.state)) == "a is 1.7 GiB short of memory for 32 layers"
+        await live.use(a=31)  # more than an eighth: that is seen at once
+        assert live.split["b"] >= 1
+
+
+async def test_a_plan_does_not_change_with_each_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cluster(monkeypatch, a=10, b=4) as live:
+        heard: list[ev.AnyEvent] = []
+        live.bus.subscribe(lambda event: heard.append(event) if isinstance(event, ev.PlanEvent) else None)
+        for used in (11, 9, 17, 3, 10):
+            await live.use(a=used)
+        assert heard == []
+        await live.use(a=19)
+        assert len(heard) == 1
+        await live.use(a=12)
+        assert len(heard) == 1
+
+
+async def test_what_a_run_leaves_is_planned_with_once_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cluster(monkeypatch, a=2) as live:
+        plan, run = live.bus.state.plan, "r"
+        assert plan is not None
+        beat = ev.RankBeat(
+            t=3.0, run=run, rank=0, state="idle", age=0.0, step=0, active=34 * GIB, peak=0, cache=0
+        )
+        await live.tell(ev.RunStarted(t=3.0, run=run, plan=plan), beat)
+        ended = await live.use(a=2 + 34) + 0.5
+        await live.tell(
+            ev.RankExited(t=ended, run=run, rank=0, code=0),
+            ev.RunStopped(t=ended, run=run, failed=False, reason=""),
+            ev.DeviceTuned(t=ended, device="a", tuning=Tuning(0.5, 1.0, 50)),
+        )
+        assert live.bus.state.auto == plan and why_not_launch(live.bus.state) is None
+        await live.use(a=2)
+        assert live.split == {"a": 32} and live.bus.state.auto != plan
+
+
+async def test_whether_a_model_fits_is_asked_again_once_memory_is_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with cluster(monkeypatch, a=30) as live:
+        library, model = (
+            Library(live.bus, Config(tmp_path, tmp_path), Wish(), {}),
+            Model(path="", name="toy", spec=SPEC),
+        )
+        before = await library.fit(model)
+        assert before is not None and before.alone == () and "more on a would do" in before.reason
+        await live.use(a=23)
+        after = await library.fit(model)
+        assert after is not None and after.alone == ("a",) and after.reason == ""
+        await live.use(a=22)
+        assert await library.fit(model) is after
+        await live.use(a=40)
+        again = await library.fit(model)
+        assert again is not None and again.alone == ()
