@@ -51,9 +51,11 @@ def _links(card: Card) -> dict[str, str]:
 
 def _plans(a: Card, b: Card) -> list[tuple[str, str, str]]:
     ours, theirs = ({plan.name: f"{plan.split}, {plan.backend}" for plan in card.plans} for card in (a, b))
-    if len(ours) == len(theirs) == 1:
-        return [("plan", *ours.values(), *theirs.values())]
-    return _by_name("plan", ours, theirs)
+    match list(ours.values()), list(theirs.values()):
+        case [one], [other]:
+            return [("plan", one, other)]
+        case _:
+            return _by_name("plan", ours, theirs)
 
 
 def _ranks(a: Card, b: Card) -> list[tuple[str, str, str]]:
