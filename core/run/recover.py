@@ -92,8 +92,7 @@ class Recovery:
     def stop(self) -> None:
         """Give it up."""
         self._blamed = None
-        self._refused.clear()
-        self._faults.clear()
+        self._forgive()
         if self._task is not None and not self._task.done():
             self._task.cancel()
         if self.under_way:
@@ -201,7 +200,14 @@ class Recovery:
                 self._change("waiting", f"waiting for {', '.join(sorted(away))} to come back")
             await asyncio.sleep(LOOK_S)
 
+    def _forgive(self) -> None:
+        """Whatever failed, a person launches the next run, and may have mended it."""
+        self._refused.clear()
+        self._faults.clear()
+        self._failures = 0
+
     def _give_up(self, stage: ev.RecoveryStage, text: str) -> None:
+        self._forgive()
         self._say("error" if stage == "failed" else "warning", "recovery", text)
         self._change(stage, text)
         self._queue.end("error", text)

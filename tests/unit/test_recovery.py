@@ -13,8 +13,9 @@ from core import events as ev
 from core.bus import Bus
 from core.config import Recover
 from core.models.spec import read
-from core.plan.plan import Plan, Stage
+from core.plan.plan import Plan, PlanError, Stage
 from core.request import Prompt, Sampling
+from core.run import recover
 from core.run.launch import LaunchError, Run
 from core.run.queue import Queue
 from core.run.recover import Recovery
@@ -104,3 +105,40 @@ async def test_a_launch_that_breaks_of_a_defect_ends_its_run(tmp_path: Path) -> 
     run = bus.state.run
     assert run is not None and run.stopped is not None and run.stopped.failed
     assert run.stopped.reason.startswith("AttributeError: ")
+
+
+async def test_after_it_was_given_up_nothing_is_held_against_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recover, "FRESH_S", 0.0)
+    bus, launched = Bus(), list[Plan]()
+    both = Plan(
+        model="toy", layers=4, stages=(Stage("a", 0, 2), Stage("b", 2, 4)), context=128, backend="sockets"
+    )
+
+    async def make(_: Collection[str]) -> Plan:
+        raise PlanError("no device is left")
+
+    async def launch(plan: Plan) -> None:
+        launched.append(plan)
+
+    async def fails(run: str, device: str, fault: ev.Fault, doing: ev.Doing) -> str:
+        bus.publish(ev.RunStarted(t=1, run=run, plan=both))
+        told = ev.RunBlamed(t=2, run=run, fault=fault, rank=0, device=device, doing=doing, text="it failed")
+        bus.publish(told)
+        bus.publish(ev.RunStopped(t=3, run=run, failed=True, reason="it failed"))
+        async with asyncio.timeout(30):
+            state = await bus.until(lambda state: not state.recovering)
+        assert state.recovery is not None
+        return state.recovery.text
+
+    recovery = Recovery(bus, Queue(bus), Recover(wait=0.0), make, launch)
+    bus.subscribe(recovery.consider)
+    for device in ("a", "b"):
+        bus.publish(ev.DeviceSeen(t=0, device=device, name=device, address="x", status="ready"))
+        bus.publish(ev.DeviceSample(t=0, device=device, memory_total=8, memory_used=3, memory_limit=6))
+    try:
+        for number in range(recover.MOST + 1):  # a person launches each of them
+            assert "nothing fits" in await fails(f"full{number}", "b", "failed", "starting")
+        await fails("mended", "a", "killed", "decode")
+    finally:
+        await recovery.close()
+    assert launched == [both], "b starts ranks again"
