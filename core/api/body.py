@@ -16,10 +16,10 @@ BODY_S = 60.0
 
 async def read(request: Request) -> bytes:
     """The body. Raises ApiError."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        # Not only form: a page in the user's browser may send other types here without asking first.
-        raise ApiError(415, f"the body has to be application/json, not {kind}")
+        # Not only form: a page in the user's browser may send others, or none, here without asking first.
+        raise ApiError(415, f"the body has to be application/json, not {kind or 'without a Content-Type'}")
     length = request.headers.get("content-length", "")
     asks_first = request.headers.get("expect", "").lower() == "100-continue"
     if asks_first and length.isdecimal() and int(length) > LIMIT:

@@ -35,7 +35,12 @@ class Door:
         if not self._token:
             # A name that resolves to loopback is how a web page would get past the browser's own rules.
             host = headers.get("host", "")
-            return None if is_loopback(_name(host)) else ApiError(403, f"this server is not {host!r}")
+            if not is_loopback(_name(f"//{host}")):
+                return ApiError(403, f"this server is not {host!r}")
+            origin = headers.get("origin")
+            if origin is not None and not is_loopback(_name(origin)):
+                return ApiError(403, f"pages of {origin!r} have no business here")
+            return None
         if scope["path"] in OPEN:
             return None
         scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -46,9 +51,9 @@ class Door:
         return ApiError(401, "the token is missing or wrong", code="invalid_api_key")
 
 
-def _name(host: str) -> str:
+def _name(url: str) -> str:
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        return urlsplit(url).hostname or ""
     except ValueError:
         return ""
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.api.answers import Engine
 from core.api.app import Api
@@ -21,6 +22,8 @@ BUFFER = 2**16
 """Bytes the system keeps of what a client has not read."""
 CLOSE_S = 2
 """What clients have to take the last of their answers."""
+HEAD_S = 10.0
+"""Within which a connection has to ask for something: one that does not takes the place of another."""
 
 
 class ServeError(Exception):
@@ -70,6 +73,7 @@ async def serving(bound: socket.socket, engine: Engine, model: str, token: str) 
             log_level="critical",
             access_log=False,
             server_header=False,
+            http=_Connection,
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=CLOSE_S,
         )
@@ -93,3 +97,15 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+
+class _Connection(H11Protocol):
+    """Uvicorn's own patience begins with the first answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(HEAD_S, self._look)
+
+    def _look(self) -> None:
+        if not self.headers:  # no head of a request has come
+            self.transport.close()

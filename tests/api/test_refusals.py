@@ -16,6 +16,7 @@ from tests.e2e.until import LIMIT_S, soon
 from tests.tiny_models import build
 
 CHAT = "/v1/chat/completions"
+JSON = "Content-Type: application/json\r\n"
 SAY = {"messages": [{"role": "user", "content": "Hello"}]}
 BAD = {
     "no JSON": (b'{"messages": [', 400, None, "not JSON"),
@@ -118,7 +119,7 @@ def test_a_body_of_100_mb_is_refused_and_not_kept(server, usual) -> None:
 
 def test_a_client_that_asks_before_sending_is_refused_at_once(server) -> None:
     with socket.create_connection(server.address.split(":"), timeout=LIMIT_S) as connection:
-        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n{JSON}"
         head += f"Content-Length: {body.LIMIT + 1}\r\nExpect: 100-continue\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(20).startswith(b"HTTP/1.1 413")
@@ -138,6 +139,7 @@ def test_without_a_token_web_pages_do_not_come_in(parrot) -> None:
     assert parrot.http("GET", "/v1/models", host="rebound.example")[0] == 403
     hello = msgspec.json.encode(SAY)
     assert parrot.http("POST", CHAT, hello, content_type="text/plain")[0] == 415
+    assert parrot.http("POST", CHAT, hello, origin="https://page.example")[0] == 403
 
 
 def test_what_is_not_there_is_an_error_of_the_same_shape(server) -> None:
@@ -180,7 +182,7 @@ async def test_a_client_that_never_reads_costs_little_and_not_for_ever(server, u
         connection.settimeout(LIMIT_S)
         host, _, port = server.address.rpartition(":")
         connection.connect((host, int(port)))
-        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n{JSON}"
         connection.sendall(f"{head}Content-Length: {len(document)}\r\n\r\n".encode() + document)
         await server.reaches(lambda now: cancelled(now) == before + 1, "the answer given up")
         assert server.memory - held < 32 * 2**20
