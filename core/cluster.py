@@ -165,7 +165,7 @@ class Cluster:
             self._spawn(self._survey.load(device))
 
     def lap(self) -> None:
-        if self._lapping is None or self._lapping.done():
+        if all(task is None or task.done() for task in (self._lapping, self._launching)):
             self._lapping = self._spawn(self._handovers.measure())
 
     async def measured(self) -> None:
@@ -198,9 +198,12 @@ class Cluster:
     # The run
 
     def launch(self) -> None:
+        under_way = self._launching is not None and not self._launching.done()
         if reason := why_not_launch(self.bus.state):
             self._alert("warning", "launch", reason)
-        elif self._launching is None or self._launching.done():
+            if self._idle and not under_way:  # a prompt may have waited for it
+                self._queue.end("error", reason)
+        elif not under_way:
             self.run = None
             self._launching = self._spawn(self._launch())
         elif self.run is not None:  # stopped, and the launch of it has yet to notice
@@ -209,10 +212,13 @@ class Cluster:
     async def _launch(self) -> None:
         plan = self.bus.state.plan
         assert plan is not None
+        if self._lapping is not None:
+            self._lapping.cancel()
+            await asyncio.wait({self._lapping})
         try:
             await self._bring_up(plan)
         except LaunchError as error:  # said by then
-            if not self.bus.state.recovering:
+            if self.run is None:  # else what ends with the run has ended, and what there is came after it
                 self._queue.end("error", str(error))
 
     async def _bring_up(self, plan: Plan) -> None:
@@ -289,24 +295,34 @@ class Cluster:
 
     def _to_model(self, request: str) -> None:
         """Have a request of the chat answered, by the run there is or one to be launched."""
-        self._queue.add(request, *self._asked(request))
-        state = self.bus.state
+        state, ending = self.bus.state, self._ending
+        manner = state.manners.get(state.requests[request].conversation, Manner())
+        prompt = Prompt(messages=turns(state, request), parts=True)
+        self._queue.add(request, Asked(prompt, manner.sampling, ending))
         if self._ready is not None:
             self._queue.put(request, self._ready)
-        elif not state.recovering and (state.run is None or not state.run.live):
+        elif ending and not state.recovering:
+            self.relaunch()
+        elif self._idle:
             self.launch()
 
-    def _asked(self, request: str) -> Asked:
-        """A prompt of the chat as the model is asked it."""
+    @property
+    def _idle(self) -> bool:
+        """There is no run, nor is one to come in place of one that failed."""
         state = self.bus.state
-        manner = state.manners.get(state.requests[request].conversation, Manner())
-        return Asked(Prompt(messages=turns(state, request), parts=True), manner.sampling)
+        return not state.recovering and (state.run is None or not state.run.live)
 
     @property
     def _ready(self) -> Run | None:
         """The run, if it takes requests."""
         run = self.bus.state.run
-        return self.run if run is not None and run.live and run.ready is not None else None
+        return self.run if run is not None and run.live and run.ready and not self._ending else None
+
+    @property
+    def _ending(self) -> str:
+        """The run that is being stopped, which can take as long as a rank hangs."""
+        run = self.run
+        return run.id if run is not None and run.stopping and not self._idle else ""
 
     def submit(self, prompt: Prompt, sampling: Sampling, source: Source) -> str:
         """Put a request to the model beside the conversation; returns its id. Raises NotTaken."""
@@ -321,7 +337,7 @@ class Cluster:
                 t=time.time(), request=request, conversation="", prompt=prompt.excerpt, source=source
             )
         )
-        self._queue.add(request, prompt, sampling)
+        self._queue.add(request, Asked(prompt, sampling))
         if self._ready is not None:
             self._queue.put(request, self._ready)
         return request

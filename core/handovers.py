@@ -31,13 +31,20 @@ class Handovers:
 
     async def measure(self) -> None:
         """Publish what is measured, and say it, or why it cannot be."""
+        if self._possible() is not None:
+            async with self._turn:
+                # Until it is its turn much can have changed.
+                if (plan := self._possible()) is not None:
+                    await self._measure(plan)
+
+    def _possible(self) -> Plan | None:
+        """The plan whose ranks can be measured; where there is none, it is said why."""
         plan = self._bus.state.plan
         reason = why_not_launch(self._bus.state) or (laps.why_not(plan, self._options) if plan else None)
-        if reason or plan is None:
-            self._say("warning", reason or "")
-        else:
-            async with self._turn:
-                await self._measure(plan)
+        if not reason:
+            return plan
+        self._say("warning", reason)
+        return None
 
     async def _measure(self, plan: Plan) -> None:
         machines = {post.device: self._members[post.device].machine for post in plan.posts}

@@ -103,7 +103,8 @@ class Run:
         self.ranks = self._fresh()
 
     @property
-    def _stopping(self) -> bool:
+    def stopping(self) -> bool:
+        """It is being ended, or is over."""
         return self._stop is not None
 
     def _fresh(self) -> list[Rank]:
@@ -119,7 +120,7 @@ class Run:
             try:
                 await self._bring_up()
             except NotConnected as error:
-                if self._stopping:
+                if self.stopping:
                     raise
                 await self._go_without_rdma(str(error))
                 await self._bring_up()
@@ -136,7 +137,7 @@ class Run:
     async def _go_without_rdma(self, reason: str) -> None:
         """Start over on what carries the same stages otherwise, and say so."""
         await asyncio.gather(*(rank.stop(STOP_S) for rank in self.ranks))
-        if self._stopping:
+        if self.stopping:
             raise LaunchError("it was stopped")
         carrier = choose(self.plan.stages)
         why = f"RDMA did not come up, {carrier.backend} carries it instead: {reason}"
@@ -224,7 +225,7 @@ class Run:
         try:
             results = await self._placing
         except asyncio.CancelledError:
-            if self._stopping:
+            if self.stopping:
                 raise LaunchError("it was stopped") from None
             raise
         paths: list[str] = []
@@ -259,7 +260,7 @@ class Run:
             async with asyncio.timeout(GONE_S):
                 await rank.machine.gone()
                 fault = "lost"
-        if not self._stopping:
+        if not self.stopping:
             self._publish(
                 ev.RunBlamed(
                     t=time.time(), run=self.id, fault=fault, rank=rank.rank, device=rank.device,
@@ -274,7 +275,7 @@ class Run:
         `last`: nothing else will be tried, so the culprit is published.
         """
         while not all(reached(rank) for rank in self.ranks):
-            if self._stopping:
+            if self.stopping:
                 raise LaunchError("it was stopped")
             if blamed := self._blame(last=last):
                 raise LaunchError(blamed)
@@ -282,7 +283,7 @@ class Run:
 
     async def watch(self) -> None:
         """Return when the run is over: somebody is to blame, which stops all, or `stop` was called."""
-        while not self._stopping:
+        while not self.stopping:
             if blamed := self._blame():
                 await self.stop(blamed, failed=True)
                 return
@@ -298,7 +299,7 @@ class Run:
         self._looked = now
         work = next(iter(self._work.values()), None)
         found = verdict([rank.facts(*(work or Work("idle"))) for rank in self.ranks], self._limits)
-        if found is None or self._stopping:
+        if found is None or self.stopping:
             return ""
         if last:
             self._publish(ev.RunBlamed(t=time.time(), run=self.id, **asdict(found)))
@@ -336,7 +337,7 @@ class Run:
 
     def answers(self, request: str) -> bool:
         """Whether it was asked for this answer, and is still about to give it."""
-        return request in self._work and not self._stopping
+        return request in self._work and not self.stopping
 
     def cancel(self, request: str) -> None:
         """End an answer after the token being made."""

@@ -16,6 +16,8 @@ class Asked(NamedTuple):
 
     prompt: Prompt
     sampling: Sampling
+    after: str = ""
+    """A run that was being stopped already: its end is not that of this request."""
 
 
 class Queue:
@@ -27,14 +29,14 @@ class Queue:
         self._withdrawn: set[str] = set()
         """Those that a run was told to end, and has not ended yet."""
 
-    def add(self, request: str, prompt: Prompt, sampling: Sampling) -> None:
+    def add(self, request: str, asked: Asked) -> None:
         """Keep a request until it is done."""
-        self._asked[request] = Asked(prompt, sampling)
+        self._asked[request] = asked
         self._withdrawn.discard(request)
 
     def put(self, request: str, run: Run) -> None:
         """Ask a run for an answer, or for the rest of it."""
-        prompt, sampling = self._asked[request]
+        prompt, sampling, _ = self._asked[request]
         known = self._bus.state.requests[request]
         ttft = known.first - known.started if known.first else None  # another console has seen it come
         begun = Begun(known.ids, ttft) if known.ids else None
@@ -69,9 +71,11 @@ class Queue:
         """There is more to come of an answer."""
         self._bus.publish(ev.RequestHeld(t=time.time(), request=request))
 
-    def end(self, why: ev.DoneReason, detail: str) -> None:
-        """End the requests that nobody is going to answer any more."""
-        for request in tuple(self._asked):
+    def end(self, why: ev.DoneReason, detail: str, run: str | None = None) -> None:
+        """End the requests that nobody is going to answer any more: all, or those that end with a run."""
+        for request, asked in tuple(self._asked.items()):
+            if run is not None and asked.after == run:
+                continue
             if request in self._withdrawn:
                 self.end_one(request, "cancel")
             else:

@@ -75,7 +75,7 @@ class Recovery:
                 self._blame(event)
             case ev.RunStopped() if not event.failed:
                 self.stop()
-                self._queue.end("cancel", event.reason)
+                self._queue.end("cancel", event.reason, event.run)
             case ev.RunStopped():
                 self._take_over(event)
             case ev.DeviceSeen(status="ready") if event.device in self._without:
@@ -120,7 +120,7 @@ class Recovery:
     def _take_over(self, event: ev.RunStopped) -> None:
         blamed, self._blamed = self._blamed, None
         if blamed is None or self._how.policy == "off" or blamed.fault == "refused":
-            self._queue.end("error", event.reason)
+            self._queue.end("error", event.reason, event.run)
             return
         self._queue.hold()
         if self._task is None or self._task.done():

@@ -16,7 +16,7 @@ from core.models.spec import ModelSpec, read
 from core.plan.plan import Plan, Stage
 from core.request import Prompt, Sampling
 from core.run.launch import Begun, Run
-from core.run.queue import Queue
+from core.run.queue import Asked, Queue
 from core.run.recover import Recovery
 from tests.unit import modelfiles
 
@@ -66,7 +66,7 @@ class Desk:
             self.bus.publish(
                 ev.RequestStarted(t=1, request=request, conversation="", prompt="hi", source="api")
             )
-            self.queue.add(request, Prompt(prompt="hi"), Sampling())
+            self.queue.add(request, Asked(Prompt(prompt="hi"), Sampling()))
             self.queue.put(request, self.run)
             if request in tokens:
                 self.run._hear(ev.TokensStreamed(t=2, request=request, ids=(1,), text="One"))
@@ -119,7 +119,7 @@ async def test_an_answer_that_was_ended_can_be_gone_on_with_and_outlives_its_run
         desk.queue.withdraw("r", desk.run)
         desk.run._hear(ev.RequestDone(t=3, request="r", why="cancel", tokens=1))
         desk.queue.reopen("r")
-        desk.queue.add("r", Prompt(prompt="hi"), Sampling())
+        desk.queue.add("r", Asked(Prompt(prompt="hi"), Sampling()))
         desk.queue.put("r", desk.run)
         await desk.fail()
         assert (desk.why("r"), desk.run.asked) == ("", ["r"])

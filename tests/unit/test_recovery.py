@@ -17,7 +17,7 @@ from core.plan.plan import Plan, PlanError, Stage
 from core.request import Prompt, Sampling
 from core.run import recover
 from core.run.launch import LaunchError, Run
-from core.run.queue import Queue
+from core.run.queue import Asked, Queue
 from core.run.recover import Recovery
 from tests.unit import modelfiles
 
@@ -52,7 +52,7 @@ async def test_a_relaunch_that_fails_by_nobodys_fault_is_the_last(error: Excepti
     for one in (queue, recovery):
         bus.subscribe(one.consider)
     bus.publish(ev.RequestStarted(t=0, request="r", conversation="", prompt="hi", source="api"))
-    queue.add("r", Prompt(prompt="hi"), Sampling())
+    queue.add("r", Asked(Prompt(prompt="hi"), Sampling()))
     try:
         _run(bus, "first", "")
         async with asyncio.timeout(30):
@@ -84,7 +84,7 @@ async def test_what_a_rank_refuses_is_not_asked_of_it_again(first: ev.Fault) -> 
     for one in (queue, recovery):
         bus.subscribe(one.consider)
     bus.publish(ev.RequestStarted(t=0, request="r", conversation="", prompt="hi", source="api"))
-    queue.add("r", Prompt(prompt="hi"), Sampling())
+    queue.add("r", Asked(Prompt(prompt="hi"), Sampling()))
     try:
         _run(bus, "first", "", first)
         async with asyncio.timeout(30):

@@ -21,7 +21,7 @@ from core.remote.local import LocalMachine, LocalPort, LocalProcess
 from core.remote.machine import LOOPBACK, Port, Taken
 from core.request import Prompt, Sampling
 from core.run.launch import LaunchError, Run
-from core.run.queue import Queue
+from core.run.queue import Asked, Queue
 from core.run.rank import Rank
 from core.run.recover import Recovery
 from core.run.tunnels import Tunnels
@@ -130,7 +130,7 @@ async def test_a_stop_while_a_failed_run_ends_is_not_recovered_from(plan: Plan) 
     bus.subscribe(recovery.consider)
     bus.publish(ev.RunStarted(t=1.0, run="r", plan=plan))
     bus.publish(ev.RequestStarted(t=2.0, request="q", conversation="", prompt="Hello"))
-    queue.add("q", Prompt(prompt="Hello"), Sampling())
+    queue.add("q", Asked(Prompt(prompt="Hello"), Sampling()))
     bus.publish(
         ev.RunBlamed(t=3.0, run="r", fault="killed", rank=0, device="here", doing="decode", text="killed")
     )
