@@ -270,6 +270,8 @@ def why_not_launch(state: ClusterState) -> str | None:
         device = state.devices.get(post.device)
         if device is None or device.status != "ready":
             return f"{post.device} is not ready"
+        if device.provisioned is not None and device.provisioned.how == "running":
+            return f"the Python of {post.device} is being changed; wait for that"
     return _why_not_together(state)
 
 
@@ -311,6 +313,8 @@ def why_not_provision(state: ClusterState, device: str) -> str | None:
         return "that is under way"
     if state.run is not None and state.run.live:
         return "a run is live; stop it first"
+    if state.recovering:
+        return "the failed run is being recovered from; stop that first"
     return None
 
 

@@ -57,5 +57,5 @@ async def _done(
     except (Unreachable, Refused, HostKeyChanged, OSError) as error:
         say("failed", str(error))
         return
-    say(end, "")
     await member.again()
+    say(end, "")  # from here a launch may use its connection

@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
 
+from core import events as ev
+from core import provisioning
+from core.bus import Bus
+from core.intents import why_not_launch, why_not_provision
+from core.plan.plan import Plan, Stage
 from core.remote import provision
 from core.remote.door import Door
 from core.remote.hostkeys import HostKeys
@@ -66,3 +72,48 @@ async def test_a_machine_that_cannot_be_looked_at_is_left_again(tmp_path: Path) 
             await door.open()
         async with asyncio.timeout(30):
             await left.wait()
+
+
+def test_nothing_is_launched_on_a_device_whose_python_is_being_changed() -> None:
+    bus = Bus()
+    plan = Plan(model="toy", layers=2, stages=(Stage("mac", 0, 2),), context=128, backend="sockets")
+    bus.publish(ev.PlanTaken(t=1, plan=plan))
+    bus.publish(ev.DeviceSeen(t=1, device="mac", name="mac", address="x", status="ready"))
+    assert why_not_launch(bus.state) is None
+    bus.publish(ev.DeviceProvisioned(t=2, device="mac", how="running", told="uv venv"))
+    assert why_not_launch(bus.state) == "the Python of mac is being changed; wait for that"
+    bus.publish(ev.DeviceProvisioned(t=3, device="mac", how="done"))
+    assert why_not_launch(bus.state) is None
+    assert why_not_provision(bus.state, "mac") is None
+    bus.publish(ev.RecoveryChanged(t=4, stage="waiting", text="for a device"))
+    assert why_not_provision(bus.state, "mac") == "the failed run is being recovered from; stop that first"
+
+
+async def test_a_python_is_there_once_its_device_has_been_left_to_come_back() -> None:
+    did: list[str] = []
+
+    class Machine:
+        async def close(self) -> None:
+            did.append("left")
+
+    class Entrance:
+        async def open(self) -> Machine:
+            return Machine()
+
+    class Known:
+        name = "mac"
+
+        async def again(self) -> None:
+            did.append("again")
+
+    def hear(event: ev.AnyEvent) -> None:
+        assert isinstance(event, ev.DeviceProvisioned)
+        did.append(event.how)
+
+    async def nothing(_: object) -> None: ...
+
+    known: Any = Known()
+    entrance: Any = Entrance()
+    say = provisioning._telling(known, hear)
+    await provisioning._done("done", nothing, known, entrance, say)
+    assert did == ["running", "left", "again", "done"]
