@@ -153,6 +153,7 @@ class Planner:
             return
         if len(request.ranks) < len(run.ranks) or request.done.why not in ("stop", "length"):
             return
+        self._learnt.intersection_update(state.requests)  # the others are asked about no more
         self._learnt.add(name)
         done = request.done
         timings = {

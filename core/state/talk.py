@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from msgspec.structs import replace
 
 from core import events as ev
@@ -84,8 +86,8 @@ def answered(state: ClusterState, event: ev.RequestEvent) -> ClusterState:
 
 
 def _kept(requests: dict[str, Request]) -> dict[str, Request]:
-    """Without the oldest of the answered requests that nobody will look at again."""
-    over = [r.id for r in requests.values() if r.source != "chat" and r.done is not None]
-    for id_ in over[:-ANSWERED]:
+    """Without the first to end of the answered requests that nobody will look at again."""
+    over = [(r.done.t, r.id) for r in requests.values() if r.source != "chat" and r.done is not None]
+    for _, id_ in sorted(over, key=itemgetter(0))[:-ANSWERED]:
         del requests[id_]
     return requests

@@ -142,3 +142,10 @@ def test_answered_requests_of_the_api_are_forgotten_and_conversations_are_not() 
     kept = [f"c{i}" for i in range(100)] + ["a0"] + [f"a{i}" for i in range(ANSWERED, 2 * ANSWERED)]
     assert list(state.requests) == kept
     assert [request.id for request in state.open] == ["a0"]
+
+
+def test_a_long_answer_is_not_forgotten_by_its_own_end() -> None:
+    api = [_api(f"a{i}") for i in range(ANSWERED + 1)]
+    done = [ev.RequestDone(t=3 + i, request=event.request, why="stop") for i, event in enumerate(api[1:])]
+    state = fold(*api, *done, ev.RequestDone(t=1000, request="a0", why="stop"))
+    assert "a0" in state.requests and "a1" not in state.requests
