@@ -51,7 +51,8 @@ class Archive:
 
     async def close(self) -> None:
         """Write what is not written yet."""
-        await asyncio.gather(*self._errands, return_exceptions=True)
+        if self._errands:
+            await asyncio.wait(self._errands)  # unlike gather, it cancels none of them when it is cancelled
         if self._keeper is not None:
             await self._keeper.close()
 

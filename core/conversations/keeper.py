@@ -113,6 +113,8 @@ class Keeper:
             self._now.clear()
             await self._write()
             if self._closing:
+                if self._soon.is_set():  # what came while it was being written
+                    continue
                 return
             self._part()
             with contextlib.suppress(TimeoutError):

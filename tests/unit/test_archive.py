@@ -248,6 +248,56 @@ async def test_what_is_being_written_is_written_though_nobody_waits_any_more(
     await on_disk(tmp_path, lambda text: "First." in text)
 
 
+async def test_what_comes_while_the_last_file_is_being_written_is_written_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go, write = threading.Event(), threading.Event(), Store.write
+
+    def slow(store: Store, one: Stored) -> None:
+        begun.set()
+        assert go.wait(LIMIT)
+        write(store, one)
+
+    monkeypatch.setattr(Store, "write", slow)
+    bus = Bus()
+    keeper = Keeper(bus, Store(tmp_path))
+    bus.subscribe(keeper.take)
+    keeper.start()
+    bus.publish(ev.ConversationStarted(t=0, conversation="c", manner=Manner()))
+    ask(bus, "a", "first?")
+    await soon(begun.is_set, "the file being written")
+    bus.publish(ev.TokensStreamed(t=2, request="a", ids=(1,), text="First."))
+    closing = asyncio.create_task(keeper.close())
+    await asyncio.sleep(0)
+    go.set()
+    await closing
+    await on_disk(tmp_path, lambda text: "First." in text)
+
+
+async def test_a_conversation_is_renamed_though_nobody_waits_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with console(tmp_path) as (bus, _):
+        ask(bus, "a", "first?", "First.")
+        first = bus.state.conversation
+    begun, go, take = threading.Event(), threading.Event(), Store.take
+
+    def slow(store: Store, id_: str) -> Stored:
+        begun.set()
+        assert go.wait(LIMIT)
+        return take(store, id_)
+
+    monkeypatch.setattr(Store, "take", slow)
+    async with console(tmp_path) as (_, archive):
+        archive.rename(first, "Numbers")
+        await soon(begun.is_set, "the file being read")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await archive.close()
+        go.set()
+    await on_disk(tmp_path, lambda text: "Numbers" in text)
+
+
 async def test_without_a_folder_conversations_stay_in_memory() -> None:
     async with console(None) as (bus, archive):
         ask(bus, "a", "first?", "First.")
