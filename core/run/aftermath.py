@@ -42,12 +42,16 @@ class Aftermath:
         """Note what was taken, look whether it is back."""
         match event:
             case ev.RunStarted():
-                self._before = {
+                # What a run before has not given back is no part of what this one finds.
+                missing = {device: self._before[device] for device in self._held if device in self._before}
+                now = {
                     device.id: device.sample.memory_used
                     for device in self._bus.state.devices.values()
                     if device.sample is not None
                 }
-                self._held = {}
+                self._before = now | missing
+                for post in event.plan.posts:  # from here they hold something else
+                    self._held.pop(post.device, None)
             case ev.RunStopped():
                 self._note(event.t)
             case ev.DeviceSample() if event.device in self._held:
