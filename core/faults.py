@@ -50,10 +50,14 @@ async def inject(kind: FaultKind, device: str, rehearsal: Rehearsal, bus: Bus) -
 async def _slow(device: str, pids: list[int], rehearsal: Rehearsal, bus: Bus) -> None:
     """Stop and continue ranks until the device is hastened, or they are gone."""
     begun = len(bus.state.faults)
-    while _workers(device, bus) == pids and not any(
-        fault.target == device and fault.kind in ("hasten", "freeze") for fault in bus.state.faults[begun:]
-    ):
+
+    def since(kind: FaultKind) -> bool:
+        return any(f.kind == kind and f.target == device for f in bus.state.faults[begun:])
+
+    while _workers(device, bus) == pids and not since("hasten"):
         for name, seconds in (("SIGSTOP", STOPPED_S), ("SIGCONT", RUNNING_S)):
+            if since("freeze"):  # they are to stay stopped
+                return
             for pid in pids:
                 rehearsal.signal(pid, name)
             await asyncio.sleep(seconds)
