@@ -50,11 +50,9 @@ class Aftermath:
                     if device.sample is not None
                 }
                 self._before = now | missing
-                for post in event.plan.posts:  # from here they hold something else
-                    self._held.pop(post.device, None)
             case ev.RunStopped():
                 self._note(event.t)
-            case ev.DeviceSample() if event.device in self._held:
+            case ev.DeviceSample() if event.device in self._held and not self._at_work(event.device):
                 self._compare(event)
             case ev.DeviceSeen(status="ready") if event.device in self._unseen:
                 task = asyncio.create_task(self._look(event.device, self._unseen.pop(event.device)))
@@ -71,11 +69,17 @@ class Aftermath:
     def _note(self, t: float) -> None:
         run = self._bus.state.run
         for rank in run.ranks if run is not None else ():
-            if rank.loaded is not None:
-                self._held[rank.device] = rank.loaded.weights, t
+            # Where one came not so far as to hold any, what is missing is that of the rank before it.
+            held = rank.loaded.weights if rank.loaded else self._held.get(rank.device, (0, 0.0))[0]
+            if held:
+                self._held[rank.device] = held, t
             gone = rank.exit
             if rank.hello is not None and gone is not None and gone.code is None and gone.signal is None:
                 self._unseen[rank.device] = rank.hello.pid
+
+    def _at_work(self, device: str) -> bool:
+        run = self._bus.state.run
+        return run is not None and run.live and any(rank.device == device for rank in run.ranks)
 
     def _compare(self, sample: ev.DeviceSample) -> None:
         held, ended = self._held[sample.device]

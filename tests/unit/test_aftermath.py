@@ -38,9 +38,9 @@ class Told:
                 )
             )
 
-    def starts(self, t: float, run: str, *devices: str) -> None:
+    def starts(self, t: float, run: str, *devices: str, loads: int = 2) -> None:
         self.bus.publish(ev.RunStarted(t=t, run=run, plan=_plan(*devices)))
-        for rank in range(len(devices)):
+        for rank in range(min(loads, len(devices))):
             self.bus.publish(
                 ev.RankLoaded(
                     t=t, run=run, rank=rank, start=rank, end=rank + 1, weights=8 * GIB, digest="", seconds=1
@@ -55,15 +55,21 @@ class Told:
         return [alert.subject for alert in self.bus.state.alerts if "needs a reboot" in alert.text]
 
 
-@pytest.mark.parametrize("again", [("a",), ("a", "b")], ids=["without it", "with it"])
-def test_what_a_failed_run_keeps_is_told_though_another_one_follows(again: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("again", "loads"),
+    [(("a",), 1), (("a", "b"), 2), (("a", "b"), 1)],
+    ids=["without it", "with it", "where it has no room for it"],
+)
+def test_what_a_failed_run_keeps_is_told_though_another_one_follows(
+    again: tuple[str, ...], loads: int
+) -> None:
     told = Told()
     told.uses(1, a=2, b=2)
     told.starts(2, "first", "a", "b")
     told.uses(3, a=10, b=10)
     told.fails(4, "first")
     told.uses(5, a=2, b=10)
-    told.starts(6, "second", *again)
+    told.starts(6, "second", *again, loads=loads)
     told.uses(7, a=10, b=10)
     told.uses(4 + PATIENCE_S, a=10, b=10)
     if "b" in again:
