@@ -120,6 +120,7 @@ class Recovery:
     def _take_over(self, event: ev.RunStopped) -> None:
         blamed, self._blamed = self._blamed, None
         if blamed is None or self._how.policy == "off" or blamed.fault == "refused":
+            self._forgive()
             self._queue.end("error", event.reason, event.run)
             return
         self._queue.hold()

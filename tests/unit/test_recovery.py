@@ -138,6 +138,8 @@ async def test_after_it_was_given_up_nothing_is_held_against_devices(monkeypatch
     try:
         for number in range(recover.MOST + 1):  # a person launches each of them
             assert "nothing fits" in await fails(f"full{number}", "b", "failed", "starting")
+        for number in range(recover.MOST + 1):
+            await fails(f"no{number}", "b", "refused", "load")
         await fails("mended", "a", "killed", "decode")
     finally:
         await recovery.close()
