@@ -32,7 +32,7 @@ SIGNATURES = (
 
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
-"""In this order: names of `.local` have link-local IPv6 addresses too, which mean nothing to other devices."""
+"""In this order: names of `.local` have link-local IPv6 addresses too, which mean nothing elsewhere."""
 
 
 class Unreachable(Exception):

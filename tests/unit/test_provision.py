@@ -20,6 +20,7 @@ from core.remote.door import Door
 from core.remote.hostkeys import HostKeys
 from core.remote.local import LocalMachine, LocalProcess
 from core.remote.target import Target
+from tests.unit.benches import SPEC
 
 WANTED = {"mlx": "1.0", "mlx-lm": "2.0"}
 PYTHON = """#!/bin/sh
@@ -76,9 +77,11 @@ async def test_a_machine_that_cannot_be_looked_at_is_left_again(tmp_path: Path) 
 
 def test_nothing_is_launched_on_a_device_whose_python_is_being_changed() -> None:
     bus = Bus()
-    plan = Plan(model="toy", layers=2, stages=(Stage("mac", 0, 2),), context=128, backend="sockets")
+    plan = Plan(model="toy", layers=4, stages=(Stage("mac", 0, 4),), context=128, backend="sockets")
+    bus.publish(ev.ModelChosen(t=1, spec=SPEC))
     bus.publish(ev.PlanTaken(t=1, plan=plan))
     bus.publish(ev.DeviceSeen(t=1, device="mac", name="mac", address="x", status="ready"))
+    bus.publish(ev.DeviceSample(t=1, device="mac", memory_total=2**34, memory_used=0, memory_limit=2**34))
     assert why_not_launch(bus.state) is None
     bus.publish(ev.DeviceProvisioned(t=2, device="mac", how="running", told="uv venv"))
     assert why_not_launch(bus.state) == "the Python of mac is being changed; wait for that"
