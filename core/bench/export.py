@@ -73,19 +73,14 @@ def meaning(rows: Sequence[Row]) -> str:
     return "± is a 95 % interval over repeats within a launch; another launch can differ by more."
 
 
-def busy(rows: Sequence[Row]) -> list[str]:
-    """Where each rank's time went, by plan."""
-    lines: list[str] = []
+def spent(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of a table of each plan's ranks: where their time went, and the peak of their memory."""
+    body: list[list[str]] = []
     for plan in dict.fromkeys(row.plan for row in rows):
-        own = [trial for row in rows if row.plan == plan for trial in row.trials]
-        parts = [
-            f"{rank.device} {rank.compute_share:.0%} busy {rank.wait_share:.0%} waiting "
-            f"{rank.transfer_share:.1%} handing over"
-            for rank in shares(own)
-        ]
-        if parts:
-            lines.append(f"{plan}: {', '.join(parts)}")
-    return lines
+        for rank in shares([trial for row in rows if row.plan == plan for trial in row.trials]):
+            parts = [f"{rank.compute_share:.0%}", f"{rank.wait_share:.0%}", f"{rank.transfer_share:.1%}"]
+            body.append([plan, rank.device, *parts, size(rank.peak) if rank.peak else "—"])
+    return ["plan", "rank on", "busy", "waiting", "handing over", "peak"], body
 
 
 def text(report: Report, width: int) -> list[str]:
@@ -95,8 +90,9 @@ def text(report: Report, width: int) -> list[str]:
     if max(map(len, lines)) > width:
         lines = stacked(report)
     lines += ["", note(report)]
-    if told := busy(report.rows):
-        lines += ["", *told]
+    heads, body = spent(report.rows)
+    if body:
+        lines += ["", *aligned(heads, body, 2)]
     for comparison in report.comparisons:
         lines += ["", sentence(comparison)]
     lines += ["", *(f"{word:11}{what}" for word, what in card.lines(report.card))]
@@ -169,20 +165,25 @@ def markdown(report: Report) -> str:
     lines += ["", *(f"- **{f.weight}**: {_quoted(f.text)}" for f in report.findings)]
     lines += ["", "<details><summary>Provenance</summary>", ""]
     lines += _markdown_table(["what", ""], [list(pair) for pair in card.lines(report.card)], 2)
-    lines += ["", *(f"- {_quoted(told)}" for told in busy(report.rows)), "", "</details>"]
+    heads, body = spent(report.rows)
+    if body:
+        lines += ["", *_markdown_table(heads, body, 2)]
+    lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
 
 
 def csv(report: Report) -> str:
-    """One line a trial, warm-ups too: for one's own statistics."""
+    """One line a trial, warm-ups too: for one's own statistics. Peaks are bytes; a plan with fewer ranks than
+    others has none in the columns of the last ones."""
     out = io.StringIO()
     writer = table.writer(out, lineterminator="\n")
     keys = [metric.key for metric in report.metrics]
     point = ["prompt", "depth", "generate", "concurrency"]
-    writer.writerow(
-        ["plan", "split", "launch", "repeat", "warmup", "started", "seconds", *point, "reused", *keys, "peak"]
-    )
+    ranks = range(max((rank.rank + 1 for trial in report.trials for rank in trial.ranks), default=0))
+    heads = ["plan", "split", "launch", "repeat", "warmup", "started", "seconds", *point, "reused", *keys]
+    writer.writerow([*heads, "peak", *(f"peak_rank{rank}" for rank in ranks)])
     for trial in report.trials:
+        peaks = {rank.rank: rank.peak for rank in trial.ranks}
         asked = [""] * len(point) if trial.point is None else msgspec.structs.astuple(trial.point)
         writer.writerow(
             [
@@ -196,7 +197,8 @@ def csv(report: Report) -> str:
                 *asked,
                 sum(answer.reused for answer in trial.answers),
                 *(_number(metric, trial) for metric in report.metrics),
-                max((rank.peak for rank in trial.ranks), default=""),
+                max(peaks.values(), default=""),
+                *(peaks.get(rank, "") for rank in ranks),
             ]
         )
     return out.getvalue()

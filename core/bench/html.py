@@ -29,6 +29,7 @@ svg { max-width: 100%; height: auto } svg text { font: 12px system-ui, sans-seri
 def page(report: Report) -> str:
     """The whole file."""
     heads, body = export.cells(report)
+    ranks = export.spent(report.rows)
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     title = escape(f"{report.card.model}: {report.card.suite or report.name}")
     parts = [
@@ -48,9 +49,8 @@ def page(report: Report) -> str:
         "</ul>" if report.findings else "",
         "<h2>Provenance</h2>",
         _table(["what", ""], [list(pair) for pair in card.lines(report.card)], 2),
-        "<ul>",
-        *(f"<li>{escape(told)}</li>" for told in export.busy(report.rows)),
-        "</ul></body></html>",
+        _table(*ranks, 2) if ranks[1] else "",
+        "</body></html>",
     ]
     return "\n".join(filter(None, parts)) + "\n"
 

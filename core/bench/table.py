@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from core.bench.metrics import METRICS, Metric, Trial, goodput, telling, values
+from core.bench.metrics import METRICS, Metric, Share, Trial, goodput, telling, values
 from core.bench.stats import Estimate, interval, mean
 from core.bench.suite import Goal, Point, Repeats
 
@@ -90,25 +90,34 @@ def enough(trials: Sequence[Trial], point: Point, repeats: Repeats, tries: int) 
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """Where one rank's time went, in shares of the wall time."""
+    """Where one rank's time went, in shares of the wall time, and the most bytes MLX held there."""
 
     device: str
     compute_share: float
     wait_share: float
     transfer_share: float
     """Handing over to a neighbour."""
+    peak: int
 
 
 def shares(trials: Sequence[Trial]) -> list[Spent]:
-    """Where the time of each rank went in the trials it tells of, in the order of the ranks."""
-    found: dict[tuple[int, str], list[float]] = {}
+    """What each rank spent in the trials it tells of, in the order of the ranks."""
+    found: dict[tuple[int, str], list[tuple[float, Share]]] = {}
     for trial in trials:
         for rank in trial.ranks:
-            sums = found.setdefault((rank.rank, rank.device), [0.0, 0.0, 0.0, 0.0])
-            for i, spent in enumerate((trial.seconds, rank.compute_s, rank.wait_s, rank.send_s)):
-                sums[i] += spent
+            found.setdefault((rank.rank, rank.device), []).append((trial.seconds, rank))
     return [
-        Spent(device, *(spent / seconds for spent in sums))
-        for (_, device), (seconds, *sums) in sorted(found.items())
-        if seconds > 0
+        _spent(device, sum(seconds for seconds, _ in told), [rank for _, rank in told])
+        for (_, device), told in sorted(found.items(), key=lambda item: item[0])
+        if any(seconds > 0 for seconds, _ in told)
     ]
+
+
+def _spent(device: str, seconds: float, told: Sequence[Share]) -> Spent:
+    return Spent(
+        device=device,
+        compute_share=sum(rank.compute_s for rank in told) / seconds,
+        wait_share=sum(rank.wait_s for rank in told) / seconds,
+        transfer_share=sum(rank.send_s for rank in told) / seconds,
+        peak=max(rank.peak for rank in told),
+    )

@@ -53,6 +53,7 @@ def test_a_suite_is_measured_recorded_and_exported(
         assert [rank["device"] for rank in row["ranks"]] == (
             ["demo-a", "demo-b"] if row["plan"] == "auto" else row["split"].split()[:1]
         )
+        assert max(rank["peak"] for rank in row["ranks"]) == row["peak"] > 0
     # Each answer has the length asked for, and depth was in the caches.
     for trial in said["trials"]:
         for answer in trial["answers"]:

@@ -19,6 +19,7 @@ from core.bench.metrics import DECODE, PREFILL, TTFT, values
 from core.bench.report import Report, report
 from core.bench.suite import Choosing, Goal, Suite
 from core.bench.table import rows, shares
+from core.plan.plan import Plan, Stage
 from tests.unit.benches import SPEC, SUITE, T0, Made, plan
 
 MANNER = "gpu, Python 3.12, mlx 0.32.4, mlx-lm 0.32.2"
@@ -31,6 +32,10 @@ def made(**how: object) -> Report:
 
 def side(told: Report) -> Side:
     return Side(name=told.name, card=told.card, trials=told.trials)
+
+
+def alone() -> Plan:
+    return Plan(model="toy", layers=4, stages=(Stage("a", 0, 4),), context=4096, backend="sockets")
 
 
 def altered(made: Made, kind: type[ev.AnyEvent], run: str, **changes: object) -> Report:
@@ -76,7 +81,25 @@ def test_where_each_ranks_time_went_is_told_apart() -> None:
     assert first.compute_share == pytest.approx(0.6 / 1.1)
     assert (first.wait_share, first.transfer_share) == pytest.approx((0.075 / 1.1, 0.025 / 1.1))
     assert (last.compute_share, last.transfer_share) == (pytest.approx(0.1 / 1.1), 0)
-    assert export.busy(told.rows)[0].startswith("auto: a 55% busy 7% waiting 2.3% handing over, b ")
+    heads, body = export.spent(told.rows)
+    assert heads == ["plan", "rank on", "busy", "waiting", "handing over", "peak"]
+    assert body[0] == ["auto", "a", "55%", "7%", "2.3%", "300 B"]
+
+
+def test_the_memory_of_every_rank_is_in_every_form_of_a_report() -> None:
+    mixed = made(plans={"auto": (plan(), 0.1), "single": (alone(), 0.1)})
+    assert [(row[0], row[1], row[-1]) for row in export.spent(mixed.rows)[1]] == [
+        ("auto", "a", "300 B"),
+        ("auto", "b", "100 B"),
+        ("single", "a", "300 B"),
+    ]
+    for text in (export.markdown(mixed), html.page(mixed), "\n".join(export.text(mixed, 160))):
+        assert "100 B" in text
+    lines = csv.DictReader(io.StringIO(export.csv(mixed)))
+    peaks = {(line["plan"], line["peak"], line["peak_rank0"], line["peak_rank1"]) for line in lines}
+    assert peaks == {("auto", "300", "300", "100"), ("single", "300", "300", "")}
+    results = json.loads(msgspec.json.encode(export.document(mixed)))["results"]
+    assert [rank["peak"] for rank in results[0]["ranks"]] == [300, 100]
 
 
 def test_requests_at_once_are_measured_over_wall_time() -> None:
@@ -363,4 +386,4 @@ def test_markdown_survives_hostile_names() -> None:
     assert "<script" not in text
     table = [line for line in text.splitlines() if line.startswith("|")]
     pipes = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
-    assert len(pipes) == 2  # two tables, each with the same columns in every row
+    assert len(pipes) == 3  # three tables, each with the same columns in every row

@@ -87,9 +87,12 @@ def _cells(row: Row) -> list[Cell]:
 
 
 def verdict_rows(progress: Progress, width: int) -> list[Content]:
-    """How busy each rank was, and what ± means."""
+    """What each rank spent, and what ± means."""
     made = rows(progress.trials)
     if not made:
         return []
-    told = [row for text in export.busy(made) for row in Content(text).wrap(width)]
-    return [*told, *Content.styled(export.meaning(made), "$muted").wrap(width)]
+    heads, body = export.spent(made)
+    told: list[list[Cell]] = [[(text, "bold $text-accent") for text in heads]]
+    told += [[(text, "") for text in row] for row in body]
+    ranks = [*table(told, width, flex=0, right=range(2, 6), drop=(4, 3)), Content()] if body else []
+    return [*ranks, *Content.styled(export.meaning(made), "$muted").wrap(width)]
