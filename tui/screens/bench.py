@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from itertools import zip_longest
 from textwrap import wrap
 from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.content import Content
 
 from core.bench.suite import Suite, SuiteError, load, own, shipped
@@ -20,12 +23,18 @@ from tui.screens.compare import CompareScreen
 from tui.screens.explaining import Explaining
 from tui.screens.recordings import RecordingsScreen
 from tui.widgets.cells import line, mark, pointer
+from tui.widgets.chart import Chart
+from tui.widgets.courses import courses
 from tui.widgets.keybar import KeyBar
 from tui.widgets.rows import Rows
 from tui.widgets.scroller import Scroller
 from tui.widgets.trials import progress_rows, result_rows, verdict_rows
 
 EVERY = 0.5
+CHARTS, WIDTH = 3, 56
+"""Charts side by side at most, and the columns one of them needs."""
+LEAST, MOST = 8, 14
+"""Rows of a chart."""
 
 
 class BenchScreen(Explaining):
@@ -50,6 +59,9 @@ class BenchScreen(Explaining):
         yield Rows(id="bench-progress")
         with Scroller(id="bench-results"):
             yield Rows(id="bench-table")
+            with Horizontal(id="bench-charts"):
+                for _ in range(CHARTS):
+                    yield Chart()
             yield Rows(id="bench-notes")
         yield KeyBar()
 
@@ -98,10 +110,28 @@ class BenchScreen(Explaining):
             progress.show(progress_rows(state.bench, state.now, width))
             shown.show(result_rows(state.bench, width))
             notes.show(verdict_rows(state.bench, width))
+        self._plot(state, width)
         reasons = tuple(self.why_not(action) for action in self.VERBS)
         if reasons != self._reasons:
             self._reasons = reasons
             self.refresh_bindings()
+
+    def _plot(self, state: ClusterState, width: int) -> None:
+        """Charts below the table, where it leaves them room; the notes below give way to the smallest."""
+        bench, box = state.bench, self.query_one("#bench-charts", Horizontal)
+        data = courses(bench)[: max(1, width // WIDTH)] if bench else []
+        taken = [rows.lines + 1 for rows in self.query(Rows) if rows.display]
+        notes = self.query_one("#bench-notes", Rows).lines + 1
+        room = self.size.height - self.query_one(KeyBar).size.height - sum(taken) + notes - 1
+        box.display = bool(data) and room >= LEAST
+        if bench is None or not box.display:
+            return
+        box.styles.height = min(MOST, max(LEAST, room - notes))
+        now = bench.done.t if bench.done else state.now
+        for chart, shown in zip_longest(self.query(Chart), data):
+            chart.display = shown is not None
+            if shown is not None:
+                chart.draw(shown, now, math.inf)
 
     def _suite(self, i: int, width: int) -> Content:
         suite, at = self._suites[i], i == self._chosen

@@ -36,7 +36,7 @@ _LEAST_HEIGHT = 6
 T = TypeVar("T")
 
 
-def _largest(things: Sequence[T], value: Callable[[T], float | None]) -> tuple[list[T], int]:
+def foremost(things: Sequence[T], value: Callable[[T], float | None]) -> tuple[list[T], int]:
     """What is worth a line, in the order it came, and how many are left out."""
     if len(things) <= MOST:
         return list(things), 0
@@ -60,13 +60,13 @@ def device_memory(device: Device) -> ChartData:
 def memory(state: ClusterState) -> ChartData:
     """Memory in use on each device: GiB of the limit in the legend, the share of it in the picture."""
     lines = [_memory_line(device) for device in in_order(state)]
-    shown, more = _largest(lines, lambda li: (li.series.last or 0.0) * li.scale)
+    shown, more = foremost(lines, lambda li: (li.series.last or 0.0) * li.scale)
     empty = "no device has sent a sample"
     return ChartData("Memory GiB", tuple(shown), lambda v: f"{v:g}%", empty, SAMPLE_GAP, 100.0, more)
 
 
 def _round_trips(state: ClusterState, title: str, of: Callable[[Link], Series]) -> ChartData:
-    links, more = _largest(tuple(state.links.values()), lambda link: of(link).last)
+    links, more = foremost(tuple(state.links.values()), lambda link: of(link).last)
     lines: list[Line] = []
     for link in links:
         series = of(link)
@@ -114,7 +114,7 @@ def shares(state: ClusterState) -> ChartData:
         )
         for rank in (state.run.ranks if state.run else ())
     ]
-    shown, more = _largest(lines, lambda li: li.series.last)
+    shown, more = foremost(lines, lambda li: li.series.last)
     empty = "known after the first answer of a run"
     return ChartData("Compute/wait", tuple(shown), lambda v: f"{v:g}%", empty, high=100.0, more=more)
 

@@ -41,6 +41,11 @@ class Rows(Widget):
         """What is shown, without styles."""
         return "\n".join(row.plain for row in self._rows)
 
+    @property
+    def lines(self) -> int:
+        """How many there are."""
+        return len(self._rows)
+
     def show(self, rows: Sequence[Content]) -> None:
         """Show these rows instead; paints nothing when they are the same."""
         old, self._rows = self._rows, list(rows)
