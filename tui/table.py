@@ -64,15 +64,16 @@ class Table:
         self.state = state
         self._hosts = {host.id: host for host in hosts(state)}
         self._devices = standing(state)
-        plan = state.plan
+        plan, spec = state.plan, state.model
         new = plan is not None and (self._followed is None or not _same(plan, self._followed))
-        if plan is not None and new and (self.board is None or not _same(plan, self.board.plan)):
+        same = plan is not None and self.board is not None and _same(plan, self.board.plan)
+        if plan is not None and spec is not None and new and not same:
             past = self.board.past if self.board and self.board.plan.model == plan.model else ()
-            self._lay(Board(plan, self._devices, past=past))
+            self._lay(Board(plan, spec, self._devices, past=past))
             self.hold = None
         if plan is None and not state.by_hand and self._followed is not None:
             self.board = None
-        self._followed = plan
+        self._followed = plan if spec is not None else None
         if self.board is not None:
             self.board = self.board.among(self._devices)
 
@@ -266,7 +267,7 @@ class Table:
     def begin(self) -> None:
         """Lay out a plan where there is none: every device that could be in one, split evenly."""
         assert self.spec is not None and self._ready
-        self._lay(Board(first_plan(self.spec, self._ready, CONTEXT), self._devices))
+        self._lay(Board(first_plan(self.spec, self._ready, CONTEXT), self.spec, self._devices))
 
     def shifted(self, layers: int) -> Change:
         """Moving the chosen boundary."""

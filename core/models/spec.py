@@ -9,14 +9,23 @@ from pathlib import Path
 import msgspec
 
 from core.models import config as configuration
-from core.models import names, safetensors
+from core.models import families, names, safetensors
 from core.models.config import Config
 from core.models.error import ModelError
 from core.models.safetensors import Tensor
 from core.text import MALFORMED, clean_line
 from core.worker.divide import refusal
+from core.worker.whole import whole
 
 __all__ = ["ModelError", "ModelSpec", "load", "read"]
+
+
+class Together(msgspec.Struct, frozen=True):
+    """Layers `first` to `last`, which one stage must hold all of; `why`, as it follows them in a sentence."""
+
+    first: int
+    last: int
+    why: str
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +64,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Attention over a latent cache (MLA), which a tensor group cannot share out."""
     unshared: dict[int, str] = {}
     """Numbers of ranks that cannot share each layer as a tensor group, and why; the others up to 8 can."""
+    together: tuple[Together, ...] = ()
+    """Runs of layers that no two stages can share out; in most families there are none."""
     width: int = 2
     """Bytes of a number as the model computes with it."""
     kv_bits: int = 0
@@ -64,6 +75,16 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     def weights(self) -> int:
         """Bytes of all weights on disk."""
         return sum(self.layer_bytes) + self.embed_bytes + (0 if self.tied else self.head_bytes)
+
+    def uncut(self, layer: int) -> str:
+        """Why no stage can begin with a layer, in words; empty where one can."""
+        found = next((one for one in self.together if one.first < layer <= one.last), None)
+        return f"layers {found.first} to {found.last} {found.why}" if found else ""
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Layers with which a stage behind the first one can begin."""
+        return tuple(layer for layer in range(1, self.layers) if not self.uncut(layer))
 
     def packed(self, kv_bits: int) -> ModelSpec:
         """The same model with its KV cache in so many bits; each group of 64 has a scale and a bias besides.
@@ -103,11 +124,14 @@ def read(path: Path) -> ModelSpec:
     """The spec of the model in a directory, from config.json and the headers of its weight files.
 
     Raises ModelError, in one line that names the file, when the directory is missing or incomplete,
-    a file is unreadable or truncated, or the weights are not those of the layers config.json names.
+    a file is unreadable or truncated, the weights are not those of the layers config.json names, or mlx-lm
+    has no such family.
     """
     if not path.is_dir():
         raise ModelError(f"{path} is not a directory")
     family, config, keys = configuration.read(path / "config.json")
+    if not families.known(family):
+        raise ModelError(f"{path} is of the family {family}, which this computer's mlx-lm does not have")
     tensors = safetensors.tensors(safetensors.files(path))
     layer_bytes, embed, head, has_head = _sizes(path, config, tensors)
     experts = min(config.num_experts_per_tok or 0, config.num_experts or 0)
@@ -135,6 +159,7 @@ def read(path: Path) -> ModelSpec:
         experts=config.num_experts or 0 if experts else 0,
         experts_used=experts,
         latent=bool(config.kv_lora_rank) and config.model_type not in _EXPANDED_MLA,
+        together=tuple(Together(*run) for run in whole(keys, config.num_hidden_layers)),
         unshared={size: clean_line(why) for size in SHARERS if (why := refusal(keys, size))},
         width=width,
     )
@@ -158,12 +183,17 @@ def load(file: Path) -> ModelSpec:
     counts = [spec.hidden, spec.heads, spec.kv_heads, spec.vocabulary, spec.context]
     if min(sizes) < 0 or min(counts) < 1 or any(window is not None and window < 1 for window in spec.windows):
         raise ModelError(f"{file} is not a model's spec: a size is negative or a count zero")
+    if any(not 0 <= one.first < one.last < spec.layers for one in spec.together):
+        raise ModelError(f"{file} is not a model's spec: layers that belong together are not there")
     if any(spec.expert_bytes) and not 1 <= spec.experts_used <= spec.experts:
         raise ModelError(
             f"{file} is not a model's spec: it uses {spec.experts_used} of {spec.experts} experts"
         )
     return msgspec.structs.replace(
-        spec, name=clean_line(spec.name), quantization=clean_line(spec.quantization)
+        spec,
+        name=clean_line(spec.name),
+        quantization=clean_line(spec.quantization),
+        together=tuple(msgspec.structs.replace(one, why=clean_line(one.why)) for one in spec.together),
     )
 
 

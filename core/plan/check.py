@@ -92,9 +92,19 @@ def problems(
         for name in stage.devices:
             if reason := devices.get(name, "is not in the cluster"):
                 found.append(f"{name} {reason}")
+    found += misplaced(spec, plan.stages)
     found += [line for stage in plan.stages for line in _short(spec, hosts, stage, plan.context)]
     found += _ungroupable(spec, plan.stages)
     return tuple(found)
+
+
+def misplaced(spec: ModelSpec, stages: Sequence[Stage]) -> list[str]:
+    """Which of the stages cannot begin where they do, and why."""
+    return [
+        f"{spec.name} ({spec.family}) cannot be cut before layer {stage.start}: {why}"
+        for stage in stages[1:]
+        if (why := spec.uncut(stage.start))
+    ]
 
 
 def _short(spec: ModelSpec, hosts: Mapping[str, Host], stage: Stage, context: int) -> list[str]:

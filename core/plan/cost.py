@@ -30,6 +30,7 @@ from core.plan.fabric import Fabric, Floats, legal_groups
 from core.plan.problem import Problem, Span
 
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 MOST_GROUPS = 600
 """Tensor groups considered as pipeline stages; beyond, the fastest so many."""
@@ -111,13 +112,15 @@ class Costs:
 
     `time[g, j]` is seconds of the layers before j on g, so a stage `[k, j)` takes `time[g, j] - time[g, k]`,
     plus `head[g]` on the last stage. `hop[f, g]` and `back[f, g]` are seconds from group f to g, infinite
-    without a link or when they share a device. `bits[g]` is the set of devices of g.
+    without a link or when they share a device. `bits[g]` is the set of devices of g. `open[j]` tells whether
+    a stage can end before layer j.
     """
 
     def __init__(self, problem: Problem, work: Work, groups: Sequence[tuple[int, ...]] | None = None) -> None:
         self.problem = problem
         self.work = work
         self.depth = problem.model.depth
+        self.open = np.array([j not in problem.model.uncut for j in range(self.depth + 1)], dtype=bool)
         self.fabric = Fabric(problem)
         self.layers = Layers(problem)
         if groups is None:
@@ -288,9 +291,10 @@ class Costs:
         return max([*stages, *self.hop_times(sequence)[:-1]])
 
     def fits(self, sequence: Sequence[int], cuts: Sequence[int]) -> bool:
-        """Whether every stage holds at least a layer and fits its memory."""
+        """Whether every stage holds at least a layer, can end where it does and fits its memory."""
         return all(
             cuts[i] < cuts[i + 1]
+            and self.open[cuts[i + 1]]
             and self.need(g, cuts[i], cuts[i + 1])
             <= (self.room[g] + self.problem.constants.runtime_bytes) * (1 + 1e-12)
             for i, g in enumerate(sequence)

@@ -2,20 +2,21 @@
 
 A board is a row of cards: stages in order, each with its layers; or one tensor group, whose devices share
 every layer. It may be in a state that cannot be launched, memory too short for one: `check.problems` says
-so. What makes no sense at all, such as a stage without layers, is refused with EditError and nothing changes.
+so. What makes no sense at all, such as a stage without layers or a boundary where the model cannot be cut, is
+refused with EditError and nothing changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Literal
 
 from msgspec.structs import replace
 
 from core.models.spec import ModelSpec
 from core.plan.plan import Plan, PlanError, Stage
-from core.plan.shares import proportional
+from core.plan.shares import nearest, proportional
 
 Kind = Literal["pipeline", "tensor"]
 BY_HAND = ("changed by hand",)
@@ -27,7 +28,7 @@ class EditError(PlanError):
 
 
 class Board:
-    """A plan being edited. Compare boards by `stages`.
+    """A plan of a model being edited. Compare boards by `stages`.
 
     `devices`: what keeps each device of the cluster out of any plan, as in "demo-b is lost"; empty where
     nothing does (see `circumstances.standing`).
@@ -36,12 +37,14 @@ class Board:
     def __init__(
         self,
         plan: Plan,
+        spec: ModelSpec,
         devices: Mapping[str, str],
         *,
         past: tuple[Plan, ...] = (),
         future: tuple[Plan, ...] = (),
     ) -> None:
         self.plan = plan
+        self.spec = spec
         self.devices = devices
         self.past = past
         self.future = future
@@ -75,7 +78,7 @@ class Board:
 
     def among(self, devices: Mapping[str, str]) -> Board:
         """The same board in a cluster that has changed."""
-        return Board(self.plan, devices, past=self.past, future=self.future)
+        return Board(self.plan, self.spec, devices, past=self.past, future=self.future)
 
     # Boundaries and blocks
 
@@ -176,7 +179,7 @@ class Board:
         else:
             counts[place - 1] += freed // 2
             counts[place + 1] += freed - freed // 2
-        return self._with(self.stages, counts)
+        return self._nearly(self.stages, counts)
 
     def add(self, device: str, place: int | None = None) -> Board:
         """Put a device in, at the end or before stage `place`, with a fair share from the largest stages; a
@@ -199,14 +202,14 @@ class Board:
         order = list(self.stages)
         order.insert(place, Stage(device, 0, 0))
         counts.insert(place, share)
-        return self._with(order, counts)
+        return self._nearly(order, counts)
 
     # The whole
 
     def split_evenly(self) -> Board:
         """As many layers for every stage, as near as whole layers go."""
         self._must_have_boundaries()
-        return self._with(self.stages, proportional([1.0] * len(self.stages), self.plan.layers))
+        return self._nearly(self.stages, proportional([1.0] * len(self.stages), self.plan.layers))
 
     def to(self, kind: Kind) -> Board:
         """The same devices as a pipeline, split evenly, or as one tensor group."""
@@ -217,8 +220,8 @@ class Board:
             if not others:
                 raise EditError("a tensor group needs at least two devices; put one in first")
             return self._with([Stage(first, 0, 0, tuple(others))], [self.plan.layers])
-        order = [Stage(name, 0, 0) for name in self.used][: self.plan.layers]
-        return self._with(order, proportional([1.0] * len(order), self.plan.layers))
+        order = [Stage(name, 0, 0) for name in self.used][: len(self.spec.cuts) + 1]
+        return self._nearly(order, proportional([1.0] * len(order), self.plan.layers))
 
     def adopt(self, plan: Plan) -> Board:
         """Another plan for the same model in place of this one."""
@@ -244,6 +247,11 @@ class Board:
 
     # How
 
+    def _nearly(self, order: Sequence[Stage], counts: Sequence[int]) -> Board:
+        """As `_with`, the boundaries as near to where they would be as the model can be cut."""
+        kept = [(stage, count) for stage, count in zip(order, counts, strict=True) if count]
+        return self._with([stage for stage, _ in kept], settled(self.spec, [count for _, count in kept]))
+
     def _with(self, order: Sequence[Stage], counts: Sequence[int]) -> Board:
         """The board of these stages in order; those left without a layer go."""
         ends = [sum(counts[: i + 1]) for i in range(len(counts))]
@@ -254,13 +262,16 @@ class Board:
         )
         if stages == self.stages:
             raise EditError("the board is like that already")
+        for layer in sorted({stage.start for stage in stages} - {stage.start for stage in self.stages}):
+            if why := self.spec.uncut(layer):
+                raise EditError(f"there can be no boundary before layer {layer}: {why}")
         plan = replace(
             self.plan, stages=stages, requests=0, tokens=0, forecast=None, why=BY_HAND, obstacle=""
         )
         return self._at(plan, (*self.past, self.plan), ())
 
     def _at(self, plan: Plan, past: tuple[Plan, ...], future: tuple[Plan, ...]) -> Board:
-        return Board(plan, self.devices, past=past, future=future)
+        return Board(plan, self.spec, self.devices, past=past, future=future)
 
     def _place(self, device: str) -> int:
         for place, stage in enumerate(self.stages):
@@ -281,10 +292,20 @@ class Board:
             raise EditError(TOGETHER)
 
 
+def settled(spec: ModelSpec, counts: Sequence[int]) -> list[int]:
+    """Layers a stage, each boundary moved to the nearest layer before which the model can be cut. Raises
+    EditError where there are too few."""
+    cuts = nearest([*accumulate(counts)][:-1], spec.cuts)
+    if cuts is None:
+        first = next(layer for layer in range(1, spec.layers) if spec.uncut(layer))
+        raise EditError(f"{spec.name} cannot be cut into {len(counts)} stages: {spec.uncut(first)}")
+    return [end - start for start, end in pairwise([0, *cuts, spec.layers])]
+
+
 def first_plan(spec: ModelSpec, devices: Sequence[str], context: int) -> Plan:
     """A plan to start from where there is none: the layers spread evenly over `devices`."""
-    names = devices[: spec.layers]
-    counts = proportional([1.0] * len(names), spec.layers)
+    names = devices[: len(spec.cuts) + 1]
+    counts = settled(spec, proportional([1.0] * len(names), spec.layers))
     ends = [sum(counts[: i + 1]) for i in range(len(counts))]
     return Plan(
         model=spec.name,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.plan import memory
+from core.plan.check import misplaced
 from core.plan.chips import chip
 from core.plan.cost import Costs, works
 from core.plan.forecast import Pricing
@@ -194,8 +195,10 @@ def alternatives(setting: Setting, stages: Sequence[Stage], forecast: Forecast) 
         split = rule(setting)
         figures = pricing.forecast(split, None) if pricing.decode_s(split) < float("inf") else None
         fits = figures and all(m.free >= 0 for stage in figures.stages for m in stage.memory)
-        tps = figures.decode_tps if figures and fits else None
-        found.append(_alternative(name, tps, forecast, "" if fits else "does not fit the memory"))
+        refused = misplaced(setting.spec, split)
+        tps = figures.decode_tps if figures and fits and not refused else None
+        why = refused[0] if refused else "" if fits else "does not fit the memory"
+        found.append(_alternative(name, tps, forecast, why))
     return found
 
 

@@ -64,6 +64,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     tied: bool = False
     """The head is the embedding: a stage that is first and last holds it once."""
     layers: Annotated[tuple[LayerRun, ...], msgspec.Meta(min_length=1)]
+    uncut: tuple[Count, ...] = ()
+    """Layers, counted from 0, with which no stage can begin."""
 
     @property
     def depth(self) -> int:

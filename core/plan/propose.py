@@ -8,7 +8,7 @@ from typing import Literal
 from core.models.spec import ModelSpec
 from core.plan import backend, memory
 from core.plan.backend import Asked
-from core.plan.check import check_cover
+from core.plan.check import check_cover, misplaced
 from core.plan.choose import choose, spread
 from core.plan.explain import as_stages, reasons
 from core.plan.forecast import Pricing
@@ -95,8 +95,8 @@ def split(
     """The plan a person asked for: `counts[i]` layers on `hosts[i]`; or on the next `groups[i]` hosts, which
     share them.
 
-    Raises PlanError when the counts do not add up to the model, a device gets none, a group cannot share
-    its layers, or memory is short.
+    Raises PlanError when the counts do not add up to the model, a device gets none, the model cannot be cut
+    there, a group cannot share its layers, or memory is short.
     """
     groups = groups or [1] * len(hosts)
     if len(counts) != len(groups):
@@ -113,6 +113,8 @@ def split(
         stages.append(Stage(first.id, start, start + count, tuple(host.id for host in others)))
         start += count
     check_cover([(stage.start, stage.end) for stage in stages], spec.layers)
+    if refused := misplaced(spec, stages):
+        raise PlanError(refused[0])
     by_name = {host.id: host for host in hosts}
     for stage in stages:
         for name in stage.devices:

@@ -8,21 +8,21 @@ from itertools import pairwise
 
 import numpy as np
 
-from core.plan.cost import Costs, Floats, Ints
+from core.plan.cost import Costs, Flags, Floats, Ints
 
 
 class Window:
     """Minima over windows `[low[j], j - least]` of columns, by the doubling table of range minima.
 
-    `low` is per row j; a row whose window is empty has the minimum infinity.
+    `low` is per row j; a row whose window is empty, or that is not `able`, has the minimum infinity.
     """
 
-    def __init__(self, low: Ints, least: int) -> None:
+    def __init__(self, low: Ints, least: int, able: Flags) -> None:
         rows = len(low)
         self._least = least
         high = np.arange(rows) - least
         width = high - low + 1
-        self._some = np.flatnonzero(width > 0)
+        self._some = np.flatnonzero((width > 0) & able)
         low, width = low[self._some], width[self._some]
         self._everything = len(low) == rows - least and not low.any()
         self._bounded: list[tuple[Ints, Ints, Ints]] = []
@@ -81,14 +81,14 @@ class Limits:
         """The windows of a stage that is not the first."""
         key = (group, False)
         if key not in self._windows:
-            self._windows[key] = Window(self.low(group, first=False), self.least)
+            self._windows[key] = Window(self.low(group, first=False), self.least, self.costs.open)
         return self._windows[key]
 
     def opening(self, group: int) -> Floats:
-        """Seconds of a first stage `[0, j)` on the group for each j; infinite where it does not fit.
+        """Seconds of a first stage `[0, j)` on the group for each j; infinite where it cannot be.
         The head is not counted."""
         rows = np.arange(self.costs.depth + 1)
-        fits = (self.low(group, first=True) <= 0) & (rows >= self.least)
+        fits = (self.low(group, first=True) <= 0) & (rows >= self.least) & self.costs.open
         return np.where(fits, self.costs.time[group], np.inf)
 
 

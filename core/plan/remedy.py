@@ -56,7 +56,8 @@ def shortage(spec: ModelSpec, hosts: Sequence[Host], wires: Sequence[Wire], cont
             if remedies
             else f"{size(missing)} more on {name} would do"
         )
-    return text + (f"; {', '.join(remedies)}" if remedies else "")
+    apart = [f"layers {one.first} to {one.last} must be on one device" for one in spec.together]
+    return "; ".join(filter(None, (text, ", ".join(apart), ", ".join(remedies))))
 
 
 def _most(holds: Callable[[int], bool], low: int, high: int, step: int) -> int:

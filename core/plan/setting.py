@@ -143,6 +143,7 @@ def model(spec: ModelSpec) -> Model:
         head_bytes=memory.head(spec),
         tied=spec.tied,
         layers=tuple(_run(list(same)) for _, same in groupby(layers)),
+        uncut=tuple(layer for layer in range(1, spec.layers) if spec.uncut(layer)),
     )
 
 

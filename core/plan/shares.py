@@ -17,6 +17,19 @@ def proportional(weights: Sequence[float], layers: int) -> list[int]:
     return counts
 
 
+def nearest(cuts: Sequence[int], able: Sequence[int]) -> list[int] | None:
+    """For each cut the nearest of those that are `able`, in ascending order as they are and each another one;
+    None where there are too few."""
+    found: list[int] = []
+    for place, cut in enumerate(cuts):
+        later = [one for one in able if not found or one > found[-1]]
+        choice = later[: len(later) - (len(cuts) - 1 - place)]
+        if not choice:
+            return None
+        found.append(min(choice, key=lambda one: abs(one - cut)))
+    return found
+
+
 def indivisible(heads: int, kv_heads: int, hidden: int, t: int) -> str:
     """Why a model cannot be shared out over `t` devices; empty when it can. `kv_heads` is 0 where every
     device holds the whole cache."""

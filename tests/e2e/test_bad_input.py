@@ -70,7 +70,7 @@ def test_a_truncated_weight_file(exo: CommandLine, model: Path) -> None:
 def test_a_model_no_worker_can_load(exo: CommandLine, model: Path) -> None:
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps(config | {"model_type": "llamantis"}))
-    refused(exo.run("run", model, *DEMO, *ASK), 1, "llamantis")
+    refused(exo.run("run", model, *DEMO, *ASK), 2, "llamantis", "mlx-lm")
 
 
 def test_a_model_without_a_tokenizer(exo: CommandLine, model: Path) -> None:

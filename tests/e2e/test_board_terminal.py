@@ -179,7 +179,7 @@ async def test_whatever_split_the_board_allows_says_what_one_process_says(
 ) -> None:
     """Each edit is the plan of the next run, in place of the one before."""
     async with rehearsed(directory("llama"), 3, tmp_path, split=(2, 2, 2), max_tokens=COUNT) as live:
-        board = Board(live.bus.state.plan, standing(live.bus.state))
+        board = Board(live.bus.state.plan, live.bus.state.model, standing(live.bus.state))
         assert len(board.used) == 3
         sampled = [
             board.move_boundary(0, -1),

@@ -34,7 +34,7 @@ DEVICES = {host.id: "" for host in HOSTS} | {"away": "is lost: no route to host"
 
 def board(*counts: int) -> Board:
     plan = split(SPEC, HOSTS[: len(counts)], counts, 2048, wires=WIRES)
-    return Board(plan, DEVICES)
+    return Board(plan, SPEC, DEVICES)
 
 
 def troubles(at: Board) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def test_a_pipeline_becomes_a_tensor_group_and_back() -> None:
 
 def test_stages_that_are_groups_have_boundaries_too() -> None:
     stages = (Stage("h0", 0, 40, ("h1", "h2")), Stage("h3", 40, 64))
-    start = Board(replace(board(32, 32).plan, stages=stages), DEVICES)
+    start = Board(replace(board(32, 32).plan, stages=stages), SPEC, DEVICES)
     moved = start.move_boundary(0, 4)
     assert moved.stages == (Stage("h0", 0, 44, ("h1", "h2")), Stage("h3", 44, 64))
     assert start.move_block(36, 40, "h3").stages[1] == Stage("h3", 36, 64)
@@ -194,7 +194,7 @@ def test_whatever_is_done_the_certificate_holds_or_the_plan_says_why_not(
     start = board(8, 8, 8, 8, 8, 8, 8, 8)
     if grouped:  # as a plan of the planner's can be: a tensor group, then two devices
         stages = (Stage("h0", 0, 40, ("h1", "h2")), Stage("h3", 40, 50), Stage("h4", 50, 64))
-        start = Board(replace(start.plan, stages=stages), DEVICES)
+        start = Board(replace(start.plan, stages=stages), SPEC, DEVICES)
     devices = DEVICES | dict.fromkeys(lost, "is lost")
     names = [*NAMES, "spare", "tiny", "away"]
     at, done = start.among(devices), 0

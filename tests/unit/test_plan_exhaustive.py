@@ -152,6 +152,8 @@ class Exhaustion:
                 for inner in combinations(range(1, depth), length - 1):
                     cuts = (0, *inner, depth)
                     plan = [(g, cuts[i], cuts[i + 1]) for i, g in enumerate(order)]
+                    if set(inner) & set(self.p.model.uncut):
+                        continue
                     if all(self.fits(*stage) for stage in plan):
                         best = min(best, self.worth(plan))
         return best
@@ -212,6 +214,7 @@ def problems(draw: st.DrawFn, objective: Objective) -> Problem:
             head_bytes=real(0, 1) * GIB,
             tied=draw(st.booleans()),
             layers=tuple(runs),
+            uncut=tuple(draw(st.sampled_from([(), (), (), (2, 3), (1, 4), (1, 2, 3, 4, 5, 6, 7, 8)]))),
         ),
         devices=tuple(devices),
         links=tuple(links),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlx_lm.utils import load_model
 
 from core.worker.layers import Unsplittable, layers_of
 from core.worker.stage import Stage
+from core.worker.whole import whole
 from tests.families import BASE, CONFIGS, KIMI_K3
 from tests.worker.conftest import PROMPT
 from tests.worker.split import difference, write
@@ -64,6 +66,51 @@ def test_what_cannot_be_cut_is_refused_by_name(config, span, reason, tmp_path: P
         Stage(path, *span, lambda *_: None)
     assert config["model_type"] in str(refusal.value)
     assert reason in str(refusal.value)
+
+
+GEMMA4 = CONFIGS["gemma4"]
+TEXT: dict[str, Any] = GEMMA4["text_config"]
+HUNYUAN = BASE | {
+    "model_type": "hunyuan",
+    "num_hidden_layers": 5,
+    "num_shared_expert": 1,
+    "use_mixed_mlp_moe": True,
+    "use_qk_norm": True,
+    "use_cla": True,
+    "cla_share_factor": 2,
+    "rope_scaling": {"factor": 1.0, "type": "dynamic", "alpha": 1000.0},
+}
+WHOLE = {
+    "gemma3n": CONFIGS["gemma3n"],
+    "gemma4": GEMMA4,
+    "gemma4 that shares nothing": GEMMA4 | {"text_config": TEXT | {"num_kv_shared_layers": 0}},
+    "gemma4 that shares one kind": GEMMA4 | {"text_config": TEXT | {"num_kv_shared_layers": 1}},
+    "hunyuan": HUNYUAN,
+    "hunyuan that shares nothing": HUNYUAN | {"use_cla": False},
+    "iquestloopcoder": BASE | {"model_type": "iquestloopcoder"},
+    "kimi_k3": KIMI_K3,
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_the_console_knows_beforehand_where_a_rank_refuses_to_be_cut(name: str, tmp_path: Path) -> None:
+    config = WHOLE[name]
+    path = write(config, tmp_path / "model")
+    layers = len(layers_of(load_model(path, lazy=True)[0]))
+    said = {cut for first, last, _ in whole(config, layers) for cut in range(first + 1, last + 1)}
+    refused: set[int] = set()
+    for cut in range(1, layers):
+        try:
+            Stage(path, 0, cut, lambda *_: None)
+            Stage(path, cut, layers, lambda *_: None)
+        except Unsplittable:
+            refused.add(cut)
+    assert refused == said
+
+
+def test_no_other_family_is_said_to_be_whole() -> None:
+    for name in CONFIGS.keys() - WHOLE.keys():
+        assert not [*whole(CONFIGS[name], BASE["num_hidden_layers"])], name
 
 
 def test_what_is_refused_in_parts_runs_whole(tmp_path: Path) -> None:
