@@ -122,6 +122,29 @@ async def test_nothing_of_the_queue_is_lost_and_sampling_goes_on_too(tiny, tmp_p
         assert len(live.bus.state.faults) == 1
 
 
+async def test_all_that_were_answered_at_once_go_on_where_less_memory_is_left(tiny, tmp_path: Path) -> None:
+    greedy = Sampling(max_tokens=60, ignore_eos=True)
+    async with rehearsed(
+        tiny("llama"), 2, tmp_path, split=(3, 3), budgets=(0.5, 0.5), recover=AT_ONCE
+    ) as live:
+        live.cluster.launch()
+        state = await live.until(lambda state: state.run and state.run.ready, "the run")
+        before = state.run.plan
+
+        def ask() -> list[str]:
+            prompts = [Prompt(messages=[Turn("user", f"{PROMPT} {i}")]) for i in range(12)]
+            return [live.cluster.submit(one, greedy, "api") for one in prompts]
+
+        expected = [(await live.answered(one)).ids for one in ask()]
+        asked = ask()
+        await live.until(lambda state: sum(len(r.ids) > 5 for r in state.open) > 8, "more than eight at once")
+        live.cluster.inject("cut", "demo-b")
+        assert [(await live.answered(one)).ids for one in asked] == expected
+        after = live.bus.state.run.plan
+        assert [stage.devices for stage in after.stages] == [("demo-a",)]
+        assert after.context <= after.tokens < before.tokens
+
+
 async def test_asked_whether_to_go_on_a_no_ends_the_answer_and_a_yes_does_not(tiny, tmp_path: Path) -> None:
     asked = Recover(policy="ask", wait=0.0)
     async with rehearsed(tiny("llama"), 2, tmp_path, split=(3, 3), max_tokens=LONG, recover=asked) as live:
