@@ -32,8 +32,6 @@ BEAT = 3.0
 PROBE_S = 15.0
 END_S = 2.0
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-NOT_FOUND = 127
-"""What a shell exits with when there is no such program."""
 
 A = TypeVar("A", bound=message.Answer)
 Publish = Callable[[ev.AnyEvent], None]
@@ -190,7 +188,7 @@ class Member:
         """Run the agent until it or the machine is gone; returns why."""
         try:
             python = [machine.python, "-I", "-S", "-u", "-c", frame.BOOT]
-            return await self._follow(machine, ["sh", "-c", frame.GUARD, "sh", *python], frame.agent())
+            return await self._follow(machine, frame.guarded(python), frame.agent())
         except _NoPython:
             self._detail = f"there is no {machine.python}; name one with `python` in config.toml"
         try:
@@ -213,7 +211,7 @@ class Member:
             if gone.done():
                 return gone.result()
             ended = await agent.wait()
-            if ended.code == NOT_FOUND:
+            if ended.code == frame.NOT_FOUND:
                 raise _NoPython
             return f"the agent ended ({ended.signal or ended.code}) {await complaints}".strip()
         finally:

@@ -6,6 +6,7 @@ Nothing is written to the device's disk, and no shell quotes the program.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 BOOT = (
@@ -35,12 +36,20 @@ def agent() -> bytes:
     return framed(Path(__file__).with_name("agent.py").read_bytes())
 
 
+NOT_FOUND = 127
+"""What a shell, and the guard, exits with when there is no such program."""
+
 GUARD = """case "$(uname):$(command -v "$1")" in
 Darwin:/usr/bin/python3) xcode-select -p >/dev/null 2>&1 || exit 127 ;;
 esac
 exec "$@\""""
 """For `sh -c GUARD sh PYTHON ARGUMENT…`: on a Mac without developer tools /usr/bin/python3 is a stub that
 opens a dialog on its screen. There is no Python then, which 127 says."""
+
+
+def guarded(argv: Sequence[str]) -> list[str]:
+    """How a device's Python is started while nobody knows what it is; ends with NOT_FOUND if it is none."""
+    return ["sh", "-c", GUARD, "sh", *argv]
 
 
 def shell_agent() -> str:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from core.events import Check, DeviceChecked
+from core.probe.frame import NOT_FOUND, guarded
 from core.remote import provision
 from core.remote.machine import Exit, Machine
 from core.text import MALFORMED, clean_line, size
@@ -62,7 +63,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 async def preflight(machine: Machine, device: str, wanted: Mapping[str, str], now: float) -> DeviceChecked:
     """Look at a connected machine. `wanted` are the versions of `mlx` and `mlx-lm` here. Raises OSError."""
-    process = await machine.start([machine.python, "-E", "-c", LOOK])  # -E: as the worker is started
+    process = await machine.start(guarded([machine.python, "-E", "-c", LOOK]))  # -E: as the worker is started
     try:
         async with asyncio.timeout(LIMIT_S):
             said = [line async for line in process.lines()]
@@ -79,6 +80,8 @@ async def preflight(machine: Machine, device: str, wanted: Mapping[str, str], no
     if seen is None:
         last = clean_line(errors[-1].decode(errors="replace")) if errors else ""
         told = last or f"{machine.python} ended with {ended.signal or ended.code}"
+        if ended.code == NOT_FOUND:
+            told = f"there is no {machine.python}"
         remedy = "name one in config.toml with `python`, or let P in the console make one"
         return DeviceChecked(
             t=now, device=device, checks=(*machine.entry, Check("python", False, told, remedy))

@@ -44,6 +44,23 @@ async def test_an_interpreter_that_says_nothing_is_the_one_check_that_fails(tmp_
     assert "config.toml" in check.remedy
 
 
+async def test_the_stub_of_a_mac_without_developer_tools_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell of the guard is one that finds python3 where a Mac has its stub, which opens a dialog."""
+    dialog, stub = tmp_path / "dialog", tmp_path / "python3"
+    shell = 'exec /bin/sh "$1" "command() { echo /usr/bin/python3; }\n$2" sh "$4" "$5" "$6" "$7"'
+    fakes = {"uname": "echo Darwin", "xcode-select": "exit 2", "sh": shell, "python3": f"echo >{dialog}"}
+    for name, script in fakes.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    checked = await preflight(LocalMachine(str(stub), tmp_path), "mac", WANTED, 0.0)
+    [check] = checked.checks
+    assert (check.name, check.ok, check.told) == ("python", False, f"there is no {stub}")
+    assert not dialog.exists()
+
+
 def test_each_lack_is_named_with_a_remedy() -> None:
     assert _failed(GOOD) == {}
     assert _failed(Seen("3.9.6", "", "0.31.0", 0.0, 2**20), "Welcome!") == {
