@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from core.files import write_private
+from core.files import held, write_private
 from core.folders import cache_folder, config_folder, data_folder
 from core.options import Options
 from core.remote.hostkeys import HostKeys
@@ -142,8 +142,9 @@ def keep(folder: Path, entry: DeviceEntry) -> None:
         del said["work"]
     # A JSON string is a TOML string, once nothing in it is left to surrogates.
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in said.items()]
-    before = path.read_text() if path.exists() else ""
-    former = [before.rstrip("\n"), ""] if before.strip() else []
-    text = "\n".join([*former, "[[device]]", *lines, ""])
-    _parsed(path, text)
-    write_private(path, text.encode())
+    with held(path):
+        before = path.read_text()
+        former = [before.rstrip("\n"), ""] if before.strip() else []
+        text = "\n".join([*former, "[[device]]", *lines, ""])
+        _parsed(path, text)
+        write_private(path, text.encode())

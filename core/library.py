@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from core import events as ev
 from core.bus import Bus
 from core.circumstances import Circumstances, circumstances, wires
 from core.config import Config
-from core.files import write_private
+from core.files import held, write_private
 from core.intents import why_not_choose
 from core.member import Member
 from core.models import catalog, demo
@@ -100,10 +100,11 @@ class Library:
         found = await asyncio.to_thread(catalog.below, path)
         if not found:
             return f"{clean_line(str(path))} holds no model: there is no config.json in it, nor just below"
-        kept = self._recall()
-        if str(path.absolute()) not in kept.places:
-            kept.places.append(str(path.absolute()))
-        return await asyncio.to_thread(self._remember, kept)
+
+        def more(kept: _Memory) -> _Memory:
+            return replace(kept, places=list(dict.fromkeys([*kept.places, str(path.absolute())])))
+
+        return await asyncio.to_thread(self._remember, more)
 
     def use(self, path: str) -> None:
         self._run(self._use(path))
@@ -121,9 +122,7 @@ class Library:
             self._say("warning", reason)
             return
         self._bus.publish(ev.ModelChosen(t=time.time(), spec=spec))
-        kept = self._recall()
-        kept.last = path
-        if reason := await asyncio.to_thread(self._remember, kept):
+        if reason := await asyncio.to_thread(self._remember, lambda kept: replace(kept, last=path)):
             self._say("warning", reason)
 
     def _recall(self) -> _Memory:
@@ -134,15 +133,18 @@ class Library:
             pass  # nothing was remembered, or nothing that is worth a word
         return _Memory(places=list(self._places))
 
-    def _remember(self, kept: _Memory) -> str:
-        """Why it cannot be remembered; nothing where it is."""
-        self._places = kept.places
+    def _remember(self, change: Callable[[_Memory], _Memory]) -> str:
+        """Change what is kept; why that cannot be, nothing where it can."""
+        reason = ""
         try:
             if self._file is not None:
-                write_private(self._file, msgspec.json.encode(kept))
+                with held(self._file):
+                    write_private(self._file, msgspec.json.encode(change(self._recall())))
+                return ""
         except OSError as error:
-            return f"{self._file} cannot be written: {error.strerror}"
-        return ""
+            reason = f"{self._file} cannot be written: {error.strerror}"
+        self._places = change(self._recall()).places
+        return reason
 
     def _say(self, level: ev.Level, text: str) -> None:
         self._bus.publish(ev.Alert(t=time.time(), level=level, subject="model", text=clean_line(text, 500)))

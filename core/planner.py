@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Collection
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from core import events as ev
@@ -16,9 +14,10 @@ from core.bus import Bus
 from core.circumstances import Circumstances, circumstances, hosts, obstacle, unsettled, wires
 from core.models.spec import ModelSpec
 from core.plan.calibrate import WORTH, Timing, gain, learn
-from core.plan.plan import Plan, PlanError, Tuning
+from core.plan.plan import Plan, PlanError
 from core.plan.setting import Setting
 from core.state import ClusterState
+from core.tunings import keep, recall
 from core.wish import Wish
 
 LOOK_S = 5.0
@@ -40,7 +39,7 @@ class Planner:
         self._task: asyncio.Task[None] | None = None
         self._comparing: asyncio.Task[None] | None = None
         self._memory = memory
-        self._tunings = _recall(memory)
+        self._tunings = recall(memory)
         self._learnt: set[str] = set()
         """Requests that have taught all they can."""
 
@@ -180,7 +179,7 @@ class Planner:
                 "predicted; plans now reckon with that",
             )
         if lessons:
-            _keep(self._memory, self._tunings)
+            keep(self._memory, {lesson.device: lesson.tuning for lesson in lessons})
             self._comparing = asyncio.create_task(self._compare())
 
     async def _compare(self) -> None:
@@ -209,19 +208,3 @@ class Planner:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-
-
-def _recall(memory: Path | None) -> dict[str, Tuning]:
-    """What was learnt before; nothing where the file is missing or not ours."""
-    try:
-        return msgspec.json.decode(memory.read_bytes(), type=dict[str, Tuning]) if memory else {}
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-
-
-def _keep(memory: Path | None, tunings: dict[str, Tuning]) -> None:
-    if memory is not None:
-        # Losing it costs a rerun of fifty tokens; no answer may fail over it.
-        with contextlib.suppress(OSError):
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            memory.write_bytes(msgspec.json.encode(tunings))
