@@ -29,6 +29,7 @@ from core.session.record import unnamed
 from tui import prepare
 from tui.cli import DONE, FAILED, INTERRUPTED, Failure, UsageError
 from tui.headless import planned, print_json
+from tui.lastwords import print_last_words
 from tui.planning import measured
 
 
@@ -52,7 +53,7 @@ def _file(args: Namespace, suite: Suite) -> Path:
 
 async def bench(args: Namespace) -> int:
     """Run a suite, record it, print what came of it. What was measured before ctrl+c is kept and printed."""
-    config = prepare.settings(args)
+    config = prepare.unattended(args)
     suite = _suite(args)
     spec = await prepare.model(args.model, config.cache, args.kv_bits)
     if suite.longest > spec.context:
@@ -64,6 +65,7 @@ async def bench(args: Namespace) -> int:
     wish = msgspec.structs.replace(wish, context=max(args.context, suite.room))
     file = _file(args, suite)
     bus = Bus()
+    bus.subscribe(print_last_words)
     recording = prepare.recorder(bus, file)
     rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None
     cluster = Cluster(bus, config, spec=spec, wish=wish, rehearsal=rehearsal, recorder=recording)

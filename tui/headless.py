@@ -22,6 +22,7 @@ from core.state import ClusterState, Lane, Link
 from core.text import pace, size
 from tui import prepare
 from tui.cli import DONE, FAILED, Failure
+from tui.lastwords import print_last_words
 
 READY_S = 60.0
 
@@ -177,12 +178,13 @@ def _missing(state: ClusterState) -> str:
 
 async def run(args: Namespace) -> int:
     """Launch, generate once, stop."""
-    config = prepare.settings(args)
+    config = prepare.unattended(args)
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     sampling = prepare.sampling(args)
     spec = await prepare.model(args.model, config.cache, args.kv_bits)
     prepare.adds_up(wish, spec)
     bus = Bus()
+    bus.subscribe(print_last_words)
     recording = prepare.recorder(bus, args.record)
     rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None
     cluster = Cluster(

@@ -34,6 +34,19 @@ def settings(args: Namespace) -> config.Config:
     return replace(kept, run=replace(kept.run, **said))
 
 
+def unattended(args: Namespace) -> config.Config:
+    """The user's settings for a command at which nobody can be asked: what says to ask whether to go on after
+    a failed run is a no there, which is said. Raises UsageError."""
+    kept = settings(args)
+    if kept.recover.policy != "ask":
+        return kept
+    print(
+        'exo-tui: [recover] policy = "ask" means "off" here: nobody can be asked, so a run that fails ends',
+        file=sys.stderr,
+    )
+    return replace(kept, recover=replace(kept.recover, policy="off"))
+
+
 async def model(name: str, cache: Path, kv_bits: int = 0) -> ModelSpec:
     """The spec of a MODEL argument, with its KV cache in so many bits if not 0; `demo` is made first when it
     is not there. Raises UsageError, Failure."""

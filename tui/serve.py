@@ -16,6 +16,7 @@ from core.state import ClusterState
 from tui import prepare
 from tui.cli import Failure, UsageError
 from tui.headless import planned
+from tui.lastwords import print_last_words
 
 
 async def serve(args: Namespace) -> int:
@@ -24,7 +25,7 @@ async def serve(args: Namespace) -> int:
     work = asyncio.current_task()
     assert work is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-    config = prepare.settings(args)
+    config = prepare.unattended(args)
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     spec = await prepare.model(args.model, config.cache, args.kv_bits)
     prepare.adds_up(wish, spec)
@@ -37,6 +38,7 @@ async def serve(args: Namespace) -> int:
         raise Failure(str(error)) from None
     with bound:
         bus = Bus()
+        bus.subscribe(print_last_words)
         recording = prepare.recorder(bus, args.record)
         rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None
         cluster = Cluster(bus, config, spec=spec, wish=wish, rehearsal=rehearsal, recorder=recording)

@@ -23,16 +23,18 @@ from core.session.record import unnamed
 from tui import prepare
 from tui.cli import DONE, Failure
 from tui.headless import planned, print_json
+from tui.lastwords import print_last_words
 from tui.planning import measured
 
 
 async def tune(args: Namespace) -> int:
     """Search around the planner's plan, and say which split to take."""
-    config = prepare.settings(args)
+    config = prepare.unattended(args)
     spec = await prepare.model(args.model, config.cache, args.kv_bits)
     wish = prepare.wish(args, everywhere=bool(args.demo_devices))
     prepare.adds_up(wish, spec)
     bus = Bus()
+    bus.subscribe(print_last_words)
     file: Path = args.out or unnamed("tune")
     recording = prepare.recorder(bus, file)
     rehearsal = prepare.rehearsal(args.demo_devices) if args.demo_devices else None

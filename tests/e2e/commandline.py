@@ -37,11 +37,13 @@ class Done(NamedTuple):
 
     @property
     def complaint(self) -> str:
-        """The one line of a command that did not, without its prefix."""
+        """The one line of a command that did not, without its prefix, but for what a rank wrote last."""
         prefix = "exo-tui: "
         assert self.out == "", "a complaint is no output"
-        assert self.err.count("\n") == 1 and self.err.startswith(prefix), self.err
-        return self.err.removeprefix(prefix).strip()
+        *others, line = self.err.splitlines()
+        assert line.startswith(prefix), self.err
+        assert all(other.startswith(f"{prefix}rank ") and ", stderr: " in other for other in others), self.err
+        return line.removeprefix(prefix).strip()
 
 
 class CommandLine:

@@ -80,6 +80,24 @@ def test_a_console_that_hangs_loses_its_workers_when_the_lease_is_over(exo, tiny
         until(lambda: not exo.alive(WORKER), "no worker left alive")
 
 
+def test_where_nobody_can_be_asked_a_run_that_fails_ends_and_shows_what_its_rank_wrote(exo, tiny) -> None:
+    """There is no caffeinate here, which the rank says on its stderr."""
+    exo.configure('[recover]\npolicy = "ask"\n')
+    with _answering(exo, tiny("llama"), "--awake") as process:
+        _is_at_work(process, exo, 1, 0)
+        [worker] = [one for one in exo.alive(WORKER) if GUARD not in " ".join(one.cmdline())]
+        worker.kill()
+        _, err = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == 1
+        first, *middle, last = err.splitlines()
+        assert first.startswith("exo-tui: [recover] policy =") and "nobody can be asked" in first
+        assert any(
+            line.startswith("exo-tui: rank 0 on this-machine, stderr: this computer is not")
+            for line in middle
+        )
+        assert last.startswith("exo-tui: rank 0 on this-machine was killed (SIGKILL)")
+
+
 @pytest.mark.parametrize("local", [False, True], ids=["rehearsal", "local"])
 def test_control_c_in_mid_answer_exits_130_and_leaves_nothing(local, exo, tiny) -> None:
     where = () if local else ("--demo-devices", 2, "--split", "4,2")
