@@ -14,9 +14,12 @@ from msgspec import Meta
 from core.files import held, write_private
 from core.folders import cache_folder, config_folder, data_folder
 from core.options import Options
+from core.plan.backend import Asked
+from core.plan.propose import Mode
 from core.remote.hostkeys import HostKeys
 from core.remote.target import WORK, Target
 from core.state import THIS_MACHINE
+from core.wish import KvBits, Wish
 
 
 class ConfigError(ValueError):
@@ -70,12 +73,29 @@ class Recover(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The same where nothing fits without it, or this computer's own network was lost."""
 
 
+class _Run(Options, frozen=True, forbid_unknown_fields=True):
+    """`[run]`: how ranks run, and what is asked of plans."""
+
+    context: Annotated[int, Meta(ge=1, le=10**7)] = Wish().context
+    kv_bits: KvBits = Wish().kv_bits
+    mode: Mode = Wish().mode
+    backend: Asked = Wish().backend
+
+    @property
+    def options(self) -> Options:
+        return Options(**{name: getattr(self, name) for name in Options.__struct_fields__})
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(context=self.context, kv_bits=self.kv_bits, mode=self.mode, backend=self.backend)
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: tuple[DeviceEntry, ...] = ()
     local: bool = True
     watch: Watch = Watch()
     recover: Recover = Recover()
-    run: Options = Options()
+    run: _Run = _Run()
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -88,6 +108,8 @@ class Config(msgspec.Struct, frozen=True):
     watch: Watch = Watch()
     recover: Recover = Recover()
     run: Options = Options()
+    wish: Wish = Wish()
+    """What is asked of plans where nothing else is said."""
     data: Path | None = None
     """For what the user made and would miss; nothing is kept where there is none."""
 
@@ -116,7 +138,17 @@ def load() -> Config:
         file = _parsed(path, path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
-    return Config(folder, cache, file.device, file.local, file.watch, file.recover, file.run, data)
+    return Config(
+        folder,
+        cache,
+        file.device,
+        file.local,
+        file.watch,
+        file.recover,
+        file.run.options,
+        file.run.wish,
+        data,
+    )
 
 
 def _parsed(path: Path, text: str) -> _File:

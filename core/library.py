@@ -57,16 +57,29 @@ class Library:
             except ModelError as error:
                 found[id_] = Model(path="", name=id_, problem=clean_line(str(error), 500))
             else:
-                found[str(path)] = look(path)
+                found[str(path)] = self._look(path)
         for place in (*catalog.usual_places(self._cache), *map(Path, kept.places)):
             for path in catalog.below(place):
-                found.setdefault(str(path.resolve()), look(path.resolve()))
+                found.setdefault(str(path.resolve()), self._look(path.resolve()))
         if not any(Path(key).name == demo.NAME for key in found):
             found[DEMO] = Model(path=DEMO, name=f"{demo.NAME} (demo)")
         order = sorted(
             found.values(), key=lambda one: (bool(one.problem), one.path != kept.last, one.name.lower())
         )
         return order
+
+    def _look(self, path: Path) -> Model:
+        """The model in a directory, or what is wrong with it."""
+        try:
+            spec = self._read(path)
+        except ModelError as error:
+            name = clean_line(path.name)
+            return Model(path=str(path), name=name, problem=clean_line(str(error), 500))
+        return Model(path=str(path), name=spec.name, spec=spec)
+
+    def _read(self, path: Path) -> ModelSpec:
+        """The model as it would be run. Raises ModelError."""
+        return self._wish.model(read(path))
 
     async def fit(self, model: Model) -> Fit | None:
         spec, now, by = model.spec, circumstances(self._bus.state), wires(self._bus.state)
@@ -114,7 +127,7 @@ class Library:
             if path == DEMO:
                 made = await demo.ensure(self._cache, lambda line: self._say("info", line))
                 path = str(made.resolve())
-            spec = await asyncio.to_thread(read, Path(path))
+            spec = await asyncio.to_thread(self._read, Path(path))
         except ModelError as error:
             self._say("error", str(error))
             return
@@ -175,13 +188,3 @@ def _fit(spec: ModelSpec, wish: Wish, hosts: Sequence[Host], wires: Sequence[Wir
         together=tuple(name for stage in plan.stages for name in stage.devices),
         decode_tps=plan.forecast.decode_tps if plan.forecast else None,
     )
-
-
-def look(path: Path) -> Model:
-    """The model in a directory, or what is wrong with it."""
-    try:
-        spec = read(path)
-    except ModelError as error:
-        name = clean_line(path.name)
-        return Model(path=str(path), name=name, problem=clean_line(str(error), 500))
-    return Model(path=str(path), name=spec.name, spec=spec)

@@ -46,6 +46,8 @@ class Planner:
     def consider(self, event: ev.AnyEvent) -> None:
         """Plan again when the circumstances have changed and no run depends on the plan."""
         if isinstance(event, ev.ModelChosen) and event.spec != self._spec:
+            # A split was asked for the layers of the model before.
+            self._wish = replace(self._wish, split=(), on=())
             self._spec, self._planned_for = event.spec, Circumstances()
         if isinstance(event, ev.RankTimed | ev.RequestDone):
             self._learn(event.request)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from core.models.spec import ModelSpec
 from core.plan.backend import Asked
@@ -17,10 +19,15 @@ REHEARSED = (
 )
 
 
+KvBits = Literal[0, 2, 3, 4, 5, 6, 8]
+
+
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of the plan. Without a `split` the planner decides."""
 
-    context: int = 4096
+    context: Annotated[int, Meta(ge=1, le=10**7)] = 4096
+    kv_bits: KvBits = 0
+    """Bits of a cached number; 0: as the model computes."""
     backend: Asked = "auto"
     mode: Mode = "auto"
     split: tuple[int, ...] = ()
@@ -28,6 +35,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """Devices of the split, in order, `a+b` for two that share their layers; by name when left out."""
     everywhere: bool = False
     """Use every device that leaves most of the speed, as a rehearsal does."""
+
+    def model(self, spec: ModelSpec) -> ModelSpec:
+        """The model as it is to be run. Raises ModelError where its cache cannot have so few bits."""
+        return spec.packed(self.kv_bits) if self.kv_bits not in (0, spec.kv_bits) else spec
 
     def plan(self, spec: ModelSpec, hosts: Sequence[Host], wires: Sequence[Wire] = ()) -> Plan:
         """The plan for `hosts`. Raises PlanError."""

@@ -55,14 +55,13 @@ async def bench(args: Namespace) -> int:
     """Run a suite, record it, print what came of it. What was measured before ctrl+c is kept and printed."""
     config = prepare.unattended(args)
     suite = _suite(args)
-    spec = await prepare.model(args.model, config.cache, args.kv_bits)
+    wish = prepare.wish(args, config.wish, everywhere=bool(args.demo_devices))
+    spec = await prepare.model(args.model, config.cache, wish)
     if suite.longest > spec.context:
         raise UsageError(
             f"suite {suite.name} needs a context of {suite.longest} tokens; {spec.name} has {spec.context}"
         )
-    wish = prepare.wish(args, everywhere=bool(args.demo_devices))
-    prepare.adds_up(wish, spec)
-    wish = msgspec.structs.replace(wish, context=max(args.context, suite.room))
+    wish = msgspec.structs.replace(wish, context=max(wish.context, suite.room))
     file = _file(args, suite)
     bus = Bus()
     bus.subscribe(print_last_words)

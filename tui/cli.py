@@ -123,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", help="a model directory or an id in the hub cache; `demo` for the demo model"
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="record the session")
+    _plan_options(parser)
     _run_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
@@ -138,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         "--chaos", action="store_true", help="break a device every now and then, and watch it recover"
     )
     demo.add_argument("--record", type=Path, metavar="FILE", default=_ABOVE, help="record the session")
+    _plan_options(demo, _ABOVE)
     _run_options(demo, _ABOVE)
 
     devices = add("devices", "tui.headless:devices", "browse the network, list peers and devices")
@@ -157,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument(
         "--instance", type=Path, metavar="FILE", help="solve the problems of an exo-plan/1 file"
     )
-    _plan_options(plan)
+    _plan_options(plan, _ABOVE)
     plan.add_argument("--json", action="store_true")
 
     generate = add("run", "tui.headless:run", "launch, generate once, stop")
@@ -166,9 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument(
         "--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N"
     )
-    _plan_options(generate)
+    _plan_options(generate, _ABOVE)
     _run_options(generate, _ABOVE)
-    generate.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     generate.add_argument("--max-tokens", type=_count(1, 10**6), default=256, metavar="N")
     generate.add_argument("--temp", type=_number(0, 100), default=0.0, metavar="T")
     generate.add_argument("--top-p", type=float, default=1.0, metavar="P")
@@ -184,9 +185,8 @@ def _parser() -> argparse.ArgumentParser:
         "--token", help="what clients have to show; also EXO_TUI_TOKEN, which other users cannot see"
     )
     serve.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
-    _plan_options(serve)
+    _plan_options(serve, _ABOVE)
     _run_options(serve, _ABOVE)
-    serve.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     serve.add_argument("--record", type=Path, metavar="FILE", default=_ABOVE, help="record the session")
 
     bench = add("bench", "tui.bench:bench", "run a suite, record it, print the table")
@@ -195,18 +195,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("model", metavar="MODEL")
     bench.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
-    _plan_options(bench)
+    _plan_options(bench, _ABOVE)
     _run_options(bench, _ABOVE)
-    bench.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     bench.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
     bench.add_argument("--json", action="store_true")
 
     tune = add("tune", "tui.tune:tune", "find the best split around the planner's by measuring")
     tune.add_argument("model", metavar="MODEL")
     tune.add_argument("--demo-devices", type=_count(1, 16), metavar="N", help="on a rehearsed cluster of N")
-    _plan_options(tune)
+    _plan_options(tune, _ABOVE)
     _run_options(tune, _ABOVE)
-    tune.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default="auto")
     tune.add_argument("--out", type=Path, metavar="FILE", help="the recording (default: among the sessions)")
     tune.add_argument("--json", action="store_true")
 
@@ -262,15 +260,28 @@ def _run_options(parser: argparse.ArgumentParser, default: str | None = None) ->
         ranks.add_argument(name, action=argparse.BooleanOptionalAction, default=default, help=about)
 
 
-def _plan_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--context", type=_count(1, 10**7), default=4096, metavar="N", help="tokens (default 4096)"
+def _plan_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    plan = parser.add_argument_group(
+        "what is planned", "context, kv_bits, mode and backend also as keys of [run] in config.toml"
     )
-    parser.add_argument(
-        "--kv-bits", type=int, choices=(2, 3, 4, 5, 6, 8), default=0, help="quantise the KV cache"
+    several = default or ()
+    plan.add_argument(
+        "--context", type=_count(1, 10**7), default=default, metavar="N", help="tokens (default 4096)"
     )
-    parser.add_argument("--mode", choices=("auto", "pipeline", "tensor"), default="auto")
-    parser.add_argument("--split", type=_split, default=(), metavar="12,10,8", help="layers per device")
-    parser.add_argument(
-        "--on", type=_names, default=(), metavar="a,b+c", help="devices of the split; b+c share their layers"
+    plan.add_argument(
+        "--kv-bits",
+        type=int,
+        choices=(0, 2, 3, 4, 5, 6, 8),
+        default=default,
+        help="quantise the KV cache; 0 does not (default)",
+    )
+    plan.add_argument("--mode", choices=("auto", "pipeline", "tensor"), default=default)
+    plan.add_argument("--backend", choices=("auto", "sockets", "ring", "jaccl"), default=default)
+    plan.add_argument("--split", type=_split, default=several, metavar="12,10,8", help="layers per device")
+    plan.add_argument(
+        "--on",
+        type=_names,
+        default=several,
+        metavar="a,b+c",
+        help="devices of the split; b+c share their layers",
     )

@@ -179,10 +179,9 @@ def _missing(state: ClusterState) -> str:
 async def run(args: Namespace) -> int:
     """Launch, generate once, stop."""
     config = prepare.unattended(args)
-    wish = prepare.wish(args, everywhere=bool(args.demo_devices))
+    wish = prepare.wish(args, config.wish, everywhere=bool(args.demo_devices))
     sampling = prepare.sampling(args)
-    spec = await prepare.model(args.model, config.cache, args.kv_bits)
-    prepare.adds_up(wish, spec)
+    spec = await prepare.model(args.model, config.cache, wish)
     bus = Bus()
     bus.subscribe(print_last_words)
     recording = prepare.recorder(bus, args.record)

@@ -46,13 +46,17 @@ def _open(args: Namespace, model: str | None, devices: int, *, chaos: bool = Fal
         gc.freeze()
         gc.enable()
         config = prepare.settings(args)
-        spec = await prepare.model(model, config.cache) if model else None
+        wish = prepare.wish(args, config.wish, everywhere=bool(devices))
+        if wish.split and not model:
+            raise UsageError("--split is for the layers of a --model")
+        spec = await prepare.model(model, config.cache, wish) if model else None
         recording = prepare.recorder(bus, args.record)
         rehearsal = prepare.rehearsal(devices) if devices else None
         cluster = prepare.Cluster(
             bus,
             config,
             spec=spec,
+            wish=wish,
             rehearsal=rehearsal,
             recorder=recording,
             conversations=config.conversations(rehearsed=bool(devices)),

@@ -36,22 +36,20 @@ async def plan(args: Namespace) -> int:
     if args.model is None:
         raise UsageError("name a MODEL, or an exo-plan/1 document with --instance")
     config = prepare.settings(args)
-    wish = prepare.wish(args)
+    wish = prepare.wish(args, config.wish)
     if args.cluster is not None:
         try:
             known = clusterfile.decode(_read(args.cluster))
         except InputError as error:
             raise UsageError(f"{args.cluster}: {error}") from None
-        spec = await prepare.model(args.model, config.cache, args.kv_bits)
-        prepare.adds_up(wish, spec)
+        spec = await prepare.model(args.model, config.cache, wish)
         _names_are_known(args.on, known[0])
         try:
             chosen = wish.plan(spec, *known)
         except PlanError as error:
             raise Failure(str(error)) from None
         return _show(spec, chosen, *known, as_json=args.json)
-    spec = await prepare.model(args.model, config.cache, args.kv_bits)
-    prepare.adds_up(wish, spec)
+    spec = await prepare.model(args.model, config.cache, wish)
     bus = Bus()
     cluster = Cluster(bus, config, spec=spec, wish=wish)
     try:

@@ -47,14 +47,18 @@ def unattended(args: Namespace) -> config.Config:
     return replace(kept, recover=replace(kept.recover, policy="off"))
 
 
-async def model(name: str, cache: Path, kv_bits: int = 0) -> ModelSpec:
-    """The spec of a MODEL argument, with its KV cache in so many bits if not 0; `demo` is made first when it
-    is not there. Raises UsageError, Failure."""
+async def model(name: str, cache: Path, wish: Wish) -> ModelSpec:
+    """The spec of a MODEL argument as it is to be run; `demo` is made first when it is not there. Raises
+    UsageError, also where the split asked for has other layers, and Failure."""
     spec = await _model(name, cache)
     try:
-        return spec.packed(kv_bits) if kv_bits else spec
+        spec = wish.model(spec)
     except ModelError as error:
         raise UsageError(str(error)) from None
+    if wish.split and sum(wish.split) != spec.layers:
+        named = "+".join(map(str, wish.split))
+        raise UsageError(f"the split {named} is {sum(wish.split)} layers; {spec.name} has {spec.layers}")
+    return spec
 
 
 async def _model(name: str, cache: Path) -> ModelSpec:
@@ -105,29 +109,17 @@ async def start(cluster: Cluster) -> None:
         raise Failure(str(error)) from None
 
 
-def wish(args: Namespace, *, everywhere: bool = False) -> Wish:
-    """What `--split`, `--on`, `--context`, `--mode` and `--backend` ask of the plan. Raises UsageError."""
+def wish(args: Namespace, kept: Wish, *, everywhere: bool = False) -> Wish:
+    """What is asked of the plan: as typed, else as the user's settings have it. Raises UsageError."""
     if args.on and not args.split:
         raise UsageError("--on names the devices of a --split")
     if args.on and len(args.on) != len(args.split):
         raise UsageError(f"--split has {len(args.split)} parts and --on names {len(args.on)} devices")
     if args.split and args.mode == "tensor":
         raise UsageError("a --split names its tensor groups itself: --on a+b,c")
-    return Wish(
-        context=args.context,
-        backend=getattr(args, "backend", "auto"),
-        mode=args.mode,
-        split=args.split,
-        on=args.on,
-        everywhere=everywhere,
-    )
-
-
-def adds_up(wish: Wish, spec: ModelSpec) -> None:
-    """Raise UsageError unless the split asked for, if any, has the model's layers."""
-    if wish.split and sum(wish.split) != spec.layers:
-        named = "+".join(map(str, wish.split))
-        raise UsageError(f"the split {named} is {sum(wish.split)} layers; {spec.name} has {spec.layers}")
+    asked = {name: getattr(args, name, None) for name in Wish.__struct_fields__}
+    said = {name: value for name, value in asked.items() if value is not None}
+    return replace(kept, **said, everywhere=everywhere)
 
 
 def sampling(args: Namespace) -> Sampling:

@@ -26,9 +26,8 @@ async def serve(args: Namespace) -> int:
     assert work is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     config = prepare.unattended(args)
-    wish = prepare.wish(args, everywhere=bool(args.demo_devices))
-    spec = await prepare.model(args.model, config.cache, args.kv_bits)
-    prepare.adds_up(wish, spec)
+    wish = prepare.wish(args, config.wish, everywhere=bool(args.demo_devices))
+    spec = await prepare.model(args.model, config.cache, wish)
     token: str = args.token or os.environ.get("EXO_TUI_TOKEN") or ""
     try:
         bound = bind(args.host, args.port, token)

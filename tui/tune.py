@@ -30,9 +30,8 @@ from tui.planning import measured
 async def tune(args: Namespace) -> int:
     """Search around the planner's plan, and say which split to take."""
     config = prepare.unattended(args)
-    spec = await prepare.model(args.model, config.cache, args.kv_bits)
-    wish = prepare.wish(args, everywhere=bool(args.demo_devices))
-    prepare.adds_up(wish, spec)
+    wish = prepare.wish(args, config.wish, everywhere=bool(args.demo_devices))
+    spec = await prepare.model(args.model, config.cache, wish)
     bus = Bus()
     bus.subscribe(print_last_words)
     file: Path = args.out or unnamed("tune")

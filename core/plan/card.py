@@ -8,7 +8,7 @@ import msgspec
 
 from core.plan.explain import Alternative, alternatives
 from core.plan.memory import blocks
-from core.plan.plan import Footprint, Plan
+from core.plan.plan import Footprint, Plan, caching
 from core.plan.setting import Setting
 from core.plan.whatif import what_if
 from core.text import size
@@ -20,6 +20,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """A plan with what was weighed against it."""
 
     plan: Plan
+    kv_bits: int
     why_not: tuple[Alternative, ...]
     what_if: tuple[Alternative, ...]
 
@@ -29,6 +30,7 @@ def card(setting: Setting, plan: Plan) -> Card:
     assert plan.forecast is not None
     return Card(
         plan=plan,
+        kv_bits=setting.spec.kv_bits,
         why_not=tuple(alternatives(setting, plan.stages, plan.forecast)),
         what_if=tuple(what_if(setting, plan.stages, plan.forecast)),
     )
@@ -38,7 +40,8 @@ def lines(card: Card) -> list[str]:
     """The card as text, without colours."""
     plan, forecast = card.plan, card.plan.forecast
     assert forecast is not None
-    said = [f"{plan.model} · {plan.layers} layers · context {plan.context} · {plan.backend}"]
+    cache = caching(plan.context, card.kv_bits)
+    said = [f"{plan.model} · {plan.layers} layers · {cache} · {plan.backend}"]
     if plan.obstacle:
         said.append(f"cannot be launched: {plan.obstacle}")
     for stage, timed in zip(plan.stages, forecast.stages, strict=True):

@@ -175,5 +175,10 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     """RDMA devices at a's and at b's end of each cable between them that is ready for it."""
 
 
+def caching(context: int, kv_bits: int) -> str:
+    """How much a plan's KV cache holds, as people read it."""
+    return f"context {context}" + (f", KV in {kv_bits} bits" if kv_bits else "")
+
+
 class PlanError(ValueError):
     """The plan asked for cannot be made; the text says why and what would help."""

@@ -87,6 +87,20 @@ async def _answers_and_ends(demo_env: dict[str, str], adverts: Adverts, recordin
         assert not terminal.processes()
 
 
+def test_the_console_plans_with_what_was_typed_and_else_with_what_the_settings_say(
+    demo_env: dict[str, str], home: Path
+) -> None:
+    (home / "config").mkdir(exist_ok=True)
+    (home / "config" / "config.toml").write_text("[run]\ncontext = 512\nkv_bits = 4\n")
+    try:
+        with Terminal(exo_tui("demo", "--devices", "1", "--kv-bits", "8"), WIDE, demo_env) as terminal:
+            terminal.sees("sockets · context 512, KV in 8 bits")
+            terminal.press("q")
+            terminal.sees("exit code 0")
+    finally:
+        (home / "config" / "config.toml").unlink()
+
+
 def _replays(demo_env: dict[str, str], recording: Path) -> None:
     with Terminal(exo_tui("replay", str(recording), "--speed", "64"), WIDE, demo_env) as terminal:
         terminal.sees("■ the end", QUESTION, "Paris", "tok/s · TTFT", "run: the console was closed")

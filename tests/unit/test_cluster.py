@@ -197,6 +197,16 @@ async def test_the_model_that_is_chosen_is_the_one_that_is_served_and_stays_it(
         assert "other is served no more; model can be" in [alert.text for alert in state.alerts]
 
 
+async def test_a_split_asked_for_one_model_is_not_asked_of_the_next(tmp_path: Path, spec: ModelSpec) -> None:
+    config = modelfiles.LLAMA | {"num_hidden_layers": 3}
+    other = modelfiles.model(tmp_path / "other", config, modelfiles.llama(layers=3))
+    async with running(tmp_path, 2, spec, Wish(split=(1, 1), context=64)) as cluster:
+        await until(cluster, planned_on("demo-a", "demo-b"))
+        cluster.library.use(str(other))
+        state = await until(cluster, lambda state: state.plan is not None and state.plan.layers == 3)
+        assert state.plan is not None and state.plan.context == 64
+
+
 async def test_whoever_comes_second_to_an_unknown_device_does_not_ask_again(tmp_path: Path) -> None:
     rehearsal, asked = Rehearsal(1), asyncio.Event()
 

@@ -21,6 +21,22 @@ def test_an_option_may_stand_before_the_command_or_after_it() -> None:
     assert parse(["demo"]).record is None
 
 
+def test_the_console_and_the_demo_take_what_a_plan_is_asked_for_as_the_commands_do() -> None:
+    typed = ["--context", "8192", "--kv-bits", "4", "--backend", "ring", "--mode", "pipeline"]
+    typed += ["--split", "2,1", "--on", "a+b,c"]
+    for args in (
+        parse(typed),
+        parse(["demo", *typed]),
+        parse([*typed, "demo"]),
+        parse(["serve", "m", *typed]),
+        parse(["plan", "m", *typed]),
+    ):
+        assert (args.context, args.kv_bits, args.backend, args.mode) == (8192, 4, "ring", "pipeline")
+        assert (args.split, args.on) == ((2, 1), ("a+b", "c"))
+    args = parse(["demo"])
+    assert (args.context, args.kv_bits, args.backend, args.mode, args.split) == (None, None, None, None, ())
+
+
 @pytest.mark.parametrize("command", [["bench", "quick", "m"], ["tune", "m"], ["devices"], ["info"]])
 def test_a_recording_that_would_not_be_made_is_refused(command: list[str]) -> None:
     with pytest.raises(UsageError, match="--record is for"):

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.config import Config, ConfigError, DeviceEntry, keep, load
+from core.options import Options
+from core.wish import Wish
 
 EVERYTHING = """
 local = false
@@ -62,6 +64,13 @@ def test_every_key_is_read(home: Path) -> None:
     assert mini.target.python == "python3" and mini.target.ssh_config
 
 
+def test_how_ranks_run_and_what_is_asked_of_plans_are_keys_of_run(home: Path) -> None:
+    write(home, "[run]\nawake = true\ncontext = 8192\nkv_bits = 4\nmode = 'pipeline'\nbackend = 'ring'\n")
+    config = load()
+    assert config.run == Options(awake=True) and type(config.run) is Options, "it is what recordings have"
+    assert config.wish == Wish(context=8192, kv_bits=4, mode="pipeline", backend="ring")
+
+
 def test_the_xdg_folders_count(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "c"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "k"))
@@ -96,6 +105,9 @@ def test_an_empty_variable_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) 
         ("local = maybe", "line 1"),
         ("locale = true", "locale"),
         ("local = 1", "bool"),
+        ("[run]\nkv_bits = 7", "kv_bits"),
+        ("[run]\ncontext = 0", "context"),
+        ("[run]\nbackend = 'smoke'", "backend"),
         ("[[device]]\nname = 'x'", "host"),
         ("[[device]]\nhost = ''", "host"),
         ("[[device]]\nhost = 'x'\nhots = 'y'", "hots"),

@@ -151,6 +151,22 @@ def test_a_plan_is_a_card_or_one_document(spec: Path, tmp_path: Path, capsys) ->
     assert json.loads(capsys.readouterr().out)["split"] == [80]
 
 
+def test_what_is_typed_counts_more_than_what_the_settings_ask_of_plans(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("EXO_TUI_CONFIG", str(tmp_path))
+    (tmp_path / "config.toml").write_text('[run]\ncontext = 2048\nkv_bits = 8\nbackend = "ring"\n')
+    cluster = write(tmp_path / "cluster.json", {"devices": [DEVICE | {"chip": "Apple M3 Ultra"}]})
+    command = ["plan", str(spec), "--cluster", str(cluster)]
+    for typed, heading in (
+        ([], "70B · 80 layers · context 2048, KV in 8 bits · ring"),
+        (["--context", "1024"], "70B · 80 layers · context 1024, KV in 8 bits · ring"),
+        (["--kv-bits", "0", "--backend", "auto"], "70B · 80 layers · context 2048 · sockets"),
+    ):
+        assert run([*command, *typed]) == 0
+        assert capsys.readouterr().out.splitlines()[0] == heading
+
+
 def test_the_example_of_the_readme(capsys) -> None:
     model, cluster = (
         ROOT / "tests" / "fixtures" / name for name in ("llama-3.3-70b-8bit.json", "three-macs.json")

@@ -10,7 +10,7 @@ from textual.content import Content
 from core.circumstances import wires
 from core.plan.backend import refit
 from core.plan.compare import change, tightest
-from core.plan.plan import Forecast, Plan
+from core.plan.plan import Forecast, Plan, caching
 from core.state import ClusterState
 from core.text import size
 from tui.table import Table
@@ -35,7 +35,7 @@ def head_rows(
     carrier = refit(plan.backend, plan.stages, wires(state))
     facts = {
         "model": plan.model, "layers": f"{plan.layers} layers", "kind": kind,
-        "context": f"context {plan.context}", "carrier": str(carrier),
+        "context": caching(plan.context, state.model.kv_bits if state.model else 0), "carrier": str(carrier),
     }  # fmt: skip
     origin: Cell = (" ○ automatic", "$text-primary")
     if state.by_hand:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from core.plan.plan import Plan
+from core.plan.plan import Plan, caching
 from core.state import ClusterState, Rank
 from tui.widgets.cells import Cell, fit, line
 from tui.widgets.links import device_name
@@ -42,7 +42,8 @@ def plan_rows(state: ClusterState, width: int) -> list[Content]:
         head = line(("Plan", "bold $text-accent"), (f"  {model}", "$muted"), width=width)
         wrapped = Content.styled(f"{mark}{why}", tone).wrap(max(1, width - 2))
         return [head, *(Content("  ") + row for row in wrapped)]
-    about = f"  {plan.model} · {plan.layers} layers · {plan.backend} · context {plan.context}"
+    cache = caching(plan.context, state.model.kv_bits if state.model else 0)
+    about = f"  {plan.model} · {plan.layers} layers · {plan.backend} · {cache}"
     hand: Cell = (" · by hand" if state.by_hand and not run else "", "$text-warning")
     rows = [line(("Plan", "bold $text-accent"), (about, "$muted"), hand, width=width)]
     if plan.obstacle and not run:
