@@ -257,6 +257,8 @@ class Cluster:
         if self.run is not None and self._launching is not None:
             # It has the last word on the run it started.
             await asyncio.wait({self._launching})
+        if not self.bus.state.by_hand:
+            await self._planner.settled()
         self.launch()
 
     def stop(self) -> None:

@@ -84,7 +84,7 @@ class Intents(Protocol):
         ...
 
     def relaunch(self) -> None:
-        """Stop the run, if one is live, and launch the chosen plan."""
+        """Stop the run, if one is live, and launch the chosen plan: the planner's as it is by then."""
         ...
 
     def take(self, plan: Plan) -> None:

@@ -56,10 +56,12 @@ class Desk:
         if self.intents is None:
             return "still starting"
         state = self.state
-        if action in ("launch", "ask") and state.model is None:
+        if action in ("launch", "lap", "ask") and state.model is None:
             return NO_MODEL
         match action:
             case "launch":
+                return None if state.offered else why_not_launch(state)
+            case "lap":
                 return why_not_launch(state)
             case "stop":
                 live = state.recovering or (state.run is not None and state.run.live)

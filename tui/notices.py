@@ -24,7 +24,9 @@ class Notice:
 
 def notices(before: ClusterState, after: ClusterState) -> list[Notice]:
     """What to tell of the change from one state to a later one."""
-    return [*_run(before, after), *_devices(before, after), *_alerts(before, after)][:MOST]
+    return [*_run(before, after), *_offers(before, after), *_devices(before, after), *_alerts(before, after)][
+        :MOST
+    ]
 
 
 def _run(before: ClusterState, after: ClusterState) -> Iterator[Notice]:
@@ -35,6 +37,12 @@ def _run(before: ClusterState, after: ClusterState) -> Iterator[Notice]:
         yield Notice(
             "Run failed", f"{run.stopped.reason} · l launches again, 4 shows each rank's stderr", "error"
         )
+
+
+def _offers(before: ClusterState, after: ClusterState) -> Iterator[Notice]:
+    for name in after.offered:
+        if name not in before.offered:
+            yield Notice(name, "is back · l launches again with it, after a question", "information")
 
 
 def _devices(before: ClusterState, after: ClusterState) -> Iterator[Notice]:

@@ -183,6 +183,13 @@ class RunBlamed(Event, frozen=True, kw_only=True):
     """The last lines of its stderr."""
 
 
+class RunOffered(Event, frozen=True, kw_only=True):
+    """A device that the run had to do without is back: another launch could use it."""
+
+    run: str
+    device: str
+
+
 class RecoveryChanged(Event, frozen=True, kw_only=True):
     """How going on after a failed run goes; `text` is a line for a person."""
 
@@ -194,4 +201,4 @@ PlanEvent = PlanChosen | PlanFailed | PlanTaken | PlanReleased
 
 RankEvent = RankPhased | RankHello | RankLoaded | RankBeat | RankLogged | RankExited
 
-RunEvent = RunReady | RunStopped | RunBlamed
+RunEvent = RunReady | RunStopped | RunBlamed | RunOffered

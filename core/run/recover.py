@@ -57,7 +57,9 @@ class Recovery:
         self._refused: set[str] = set()
         """Devices on which nothing can be started."""
         self._without: set[str] = set()
-        """Devices the last run would have had."""
+        """Devices that the last run would have had, or may have to do without."""
+        self._back: set[str] = set()
+        """Those of them that were entered anew since."""
         self._answer: asyncio.Future[bool] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -79,8 +81,10 @@ class Recovery:
             case ev.RunStopped():
                 self._take_over(event)
             case ev.DeviceSeen(status="ready") if event.device in self._without:
-                self._without.discard(event.device)
-                self._say("info", event.device, "is back; stop the run and launch again to use it")
+                self._back.add(event.device)
+                self._offer()
+            case ev.RunReady():
+                self._offer()
             case _:
                 pass
 
@@ -98,6 +102,15 @@ class Recovery:
         if self.under_way:
             self._change("declined", "given up")
             self._queue.end("cancel", "you stopped it")
+
+    def _offer(self) -> None:
+        """Say which devices are back, once, while there is a run without them."""
+        run = self._bus.state.run
+        if run is None or not run.live or run.ready is None:
+            return
+        for device in sorted(self._back - {rank.device for rank in run.ranks} - set(run.offered)):
+            self._bus.publish(ev.RunOffered(t=time.time(), run=run.id, device=device))
+            self._say("info", device, "is back; the run goes on without it until it is launched again")
 
     async def close(self) -> None:
         """End it, whatever becomes of the requests."""
@@ -140,13 +153,15 @@ class Recovery:
             run = self._bus.state.run
             assert run is not None
             before = wanted = wanted or run.plan
+            self._without |= {device for stage in before.stages for device in stage.devices}
             try:
                 plan = await self._plan(before, blamed)
             except PlanError as error:
                 self._give_up("failed", f"{blamed.text}; without it nothing fits: {error}")
                 return
             devices = [device for stage in plan.stages for device in stage.devices]
-            self._without |= {d for stage in before.stages for d in stage.devices} - set(devices)
+            self._without -= set(devices)
+            self._back &= self._without
             self._change("launching", f"going on with {', '.join(devices)}")
             try:
                 await self._launch(plan)
@@ -206,6 +221,8 @@ class Recovery:
         self._refused.clear()
         self._faults.clear()
         self._failures = 0
+        self._without.clear()
+        self._back.clear()
 
     def _give_up(self, stage: ev.RecoveryStage, text: str) -> None:
         self._forgive()

@@ -45,6 +45,8 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     plan_failure: str = ""
     """Why the planner has none."""
     run: Run | None = None
+    verdicts: tuple[ev.RunBlamed, ...] = ()
+    """The last that were passed, also on runs that others have followed."""
     recovery: ev.RecoveryChanged | None = None
     requests: dict[str, Request] = {}
     order: tuple[str, ...] = ()
@@ -70,6 +72,14 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     """The suite being measured, or the last one that was."""
     recording: str = ""
     """The file events go to, if they do."""
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Devices that are back, of which the live run had to do without."""
+        if self.run is None or not self.run.live:
+            return ()
+        known = self.devices
+        return tuple(one for one in self.run.offered if one in known and known[one].status == "ready")
 
     @property
     def recovering(self) -> bool:

@@ -11,6 +11,7 @@ from core.state.cluster import ClusterState
 
 ALERTS = 500
 HANDOVERS = 64
+VERDICTS = 16
 
 
 def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
@@ -23,6 +24,8 @@ def apply(state: ClusterState, event: ev.AnyEvent) -> ClusterState:
         return replace(state, links=link.after(state.links, event))
     if isinstance(event, ev.RequestEvent):
         return talk.answered(state, event)
+    if isinstance(event, ev.RunBlamed):
+        state = replace(state, verdicts=(*state.verdicts, event)[-VERDICTS:])
     if isinstance(event, ev.RankEvent | ev.RunEvent):
         return replace(state, run=run.after(state.run, event))
     if isinstance(event, ev.ConversationEvent):

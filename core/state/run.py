@@ -49,6 +49,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ready: ev.RunReady | None = None
     stopped: ev.RunStopped | None = None
     blamed: ev.RunBlamed | None = None
+    offered: tuple[str, ...] = ()
+    """Devices it had to do without and that came back while it was there."""
 
     @property
     def certificate(self) -> Certificate | None:
@@ -78,6 +80,8 @@ def after(run: Run | None, event: ev.RunEvent | ev.RankEvent) -> Run | None:
             return replace(run, stopped=event)
         case ev.RunBlamed():
             return replace(run, blamed=event)
+        case ev.RunOffered():
+            return replace(run, offered=tuple(dict.fromkeys((*run.offered, event.device))))
         case _:
             return (
                 _with(run, _rank(run.ranks[event.rank], event)) if 0 <= event.rank < len(run.ranks) else run

@@ -84,8 +84,12 @@ async def test_a_lost_device_is_done_without_and_offered_when_it_is_back(tiny, t
         run = live.bus.state.run
         assert "demo-b" not in {rank.device for rank in run.ranks}
         live.cluster.inject("mend", "demo-b")
-        await live.until(lambda state: any("is back" in a.text for a in state.alerts), "the offer")
+        await live.until(lambda state: state.offered == ("demo-b",), "the offer")
         assert live.bus.state.run.id == run.id, "offered, not forced"
+        live.cluster.relaunch()
+        state = await live.until(lambda state: state.run.id != run.id and state.run.ready, "another run")
+        assert [rank.device for rank in state.run.ranks] == ["demo-a", "demo-b", "demo-c"]
+        assert state.offered == ()
 
 
 async def test_what_needs_a_lost_device_waits_for_it(tiny, tmp_path: Path) -> None:

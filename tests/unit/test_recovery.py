@@ -13,6 +13,7 @@ from core import events as ev
 from core.bus import Bus
 from core.config import Recover
 from core.models.spec import read
+from core.plan.check import Certificate
 from core.plan.plan import Plan, PlanError, Stage
 from core.request import Prompt, Sampling
 from core.run import recover
@@ -21,6 +22,7 @@ from core.run.queue import Asked, Queue
 from core.run.recover import Recovery
 from tests.unit import modelfiles
 
+PROOF = Certificate(layers=4, held=(), plan_sha256="", held_sha256="")
 PLAN = Plan(model="toy", layers=4, stages=(Stage("a", 0, 4),), context=128, backend="sockets")
 UNLIKE = "rank 0 on a has mlx 1, rank 1 on b has mlx 2"
 
@@ -94,6 +96,49 @@ async def test_what_a_rank_refuses_is_not_asked_of_it_again(first: ev.Fault) -> 
     assert launched == (first == "killed")
     done = state.requests["r"].done
     assert done is not None and done.why == "error"
+
+
+async def test_a_device_that_came_back_during_a_launch_is_offered_once_that_is_ready() -> None:
+    bus = Bus()
+    queue = Queue(bus)
+    both = Plan(
+        model="toy", layers=4, stages=(Stage("a", 0, 2), Stage("b", 2, 4)), context=128, backend="sockets"
+    )
+
+    def seen(device: str, status: ev.DeviceStatus) -> None:
+        bus.publish(ev.DeviceSeen(t=1, device=device, name=device, address="", status=status))
+
+    async def launch(plan: Plan) -> None:
+        bus.publish(ev.RunStarted(t=4, run="second", plan=plan))
+        seen("b", "ready")
+        assert bus.state.offered == ()
+        bus.publish(ev.RunReady(t=5, run="second", certificate=PROOF, seconds=1.0))
+
+    async def make(_: Collection[str]) -> Plan:
+        return PLAN
+
+    recovery = Recovery(bus, queue, Recover(wait=0.0), make, launch)
+    for one in (queue, recovery):
+        bus.subscribe(one.consider)
+    seen("a", "ready")
+    seen("b", "ready")
+    bus.publish(ev.RunStarted(t=1, run="first", plan=both))
+    seen("b", "lost")
+    bus.publish(
+        ev.RunBlamed(t=2, run="first", fault="lost", rank=1, device="b", doing="decode", text="b was lost")
+    )
+    bus.publish(ev.RunStopped(t=3, run="first", failed=True, reason="b was lost"))
+    try:
+        async with asyncio.timeout(30):
+            await bus.until(
+                lambda state: state.offered == ("b",) and any("is back" in a.text for a in state.alerts)
+            )
+        bus.publish(ev.RunStopped(t=6, run="second", failed=False, reason="you stopped it"))
+        bus.publish(ev.RunStarted(t=7, run="third", plan=PLAN))
+        bus.publish(ev.RunReady(t=8, run="third", certificate=PROOF, seconds=1.0))
+        assert bus.state.offered == (), "who launched this one wanted it so"
+    finally:
+        await recovery.close()
 
 
 async def test_a_launch_that_breaks_of_a_defect_ends_its_run(tmp_path: Path) -> None:

@@ -265,6 +265,8 @@ class ConsoleScreen(Chatting, Questions, Playing):
             self.say_not(action, reason or "still starting")
             return
         match action:
+            case "launch" if self.desk.state.offered:
+                self.ask_relaunch(intents)
             case "launch":
                 intents.launch()
             case "stop":

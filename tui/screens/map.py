@@ -145,7 +145,7 @@ class MapPane(VerticalScroll, Filtered):
 
     def action_lap(self) -> None:
         """How fast the plan's ranks hand over to each other."""
-        reason = self._desk.why_not("launch")
+        reason = self._desk.why_not("lap")
         if reason or self._desk.intents is None:
             self.notify(f"Cannot measure hand-overs: {reason}", severity="warning", markup=False)
         else:

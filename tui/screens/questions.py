@@ -14,6 +14,7 @@ from tui.screens.explaining import Explaining
 from tui.screens.question import Question
 from tui.screens.trust import TrustScreen
 from tui.widgets.cluster import ClusterPane
+from tui.widgets.links import device_name
 
 
 class Questions(Explaining):
@@ -78,6 +79,19 @@ class Questions(Explaining):
                 intents.recover(bool(accepted))
 
             app_of(self).push_screen(Question(asked.text, "y go on   n leave it"), answered)
+
+    def ask_relaunch(self, intents: Intents) -> None:
+        """Ask whether to launch again with the devices that are back."""
+        state = self.desk.state
+        names = " and ".join(device_name(state, name) for name in state.offered)
+        ends = ", and what it is answering," if state.open else ""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                intents.relaunch()
+
+        text = f"Stop the run{ends} and launch again with {names}?"
+        app_of(self).push_screen(Question(text, "y stop and launch   n leave it"), answered)
 
     def ask_how(self, intents: Intents, key: str) -> None:
         """Have the form for adding a peer filled in."""

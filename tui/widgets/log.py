@@ -57,13 +57,21 @@ class Journal:
         for rank in run.ranks if run else ():
             who = f"rank {rank.rank} {device_name(state, rank.device)}"
             lines = self._seen[rank.rank] = stamped(self._seen.get(rank.rank, []), rank.log, state.now)
-            found += [Entry(t, "  stderr ", "$muted", f"{who}: {text}") for t, text in lines]
+            found += [_stderr(t, who, text) for t, text in lines]
+        for verdict in state.verdicts:
+            if run is None or verdict.run != run.id:  # of another one all lines are here
+                who = f"rank {verdict.rank} {device_name(state, verdict.device)}"
+                found += [_stderr(verdict.t, who, text) for text in verdict.log]
         return sorted(found, key=lambda entry: entry.t)
 
 
 def _entry(t: float, level: Level, text: str) -> Entry:
     mark, tone = LEVELS[level]
     return Entry(t, mark, tone, text)
+
+
+def _stderr(t: float, who: str, text: str) -> Entry:
+    return Entry(t, "  stderr ", "$muted", f"{who}: {text}")
 
 
 def _turns(state: ClusterState, run: Run) -> Iterator[Entry]:

@@ -15,6 +15,8 @@ from tui.widgets.planstrip import series_style
 from tui.widgets.rows import StateRows
 
 _HEAD = ("rank", "device", "layers", "phase", "pid", "active/peak GiB", "compute/wait", "")
+LAST_WORDS = 3
+"""Lines of the culprit's stderr below the verdict; the log has all."""
 _NONE: dict[int, ev.RankTimed] = {}
 _WAITING = ("starting", "hello", "environment", "connect")
 
@@ -34,8 +36,20 @@ def run_rows(state: ClusterState, width: int) -> list[Content]:
     if reason:
         why = Content.styled(reason, "$muted").wrap(max(1, width - 2))
         rows += [Content("  ") + row for row in why]
+        for text in run.blamed.log[-LAST_WORDS:] if run.blamed else ():
+            rows.append(line(("  stderr ", "$muted"), (text.replace("\t", " "), ""), width=width))
     if state.recovering and state.recovery is not None and state.recovery.text != reason:
         rows.append(line(("▲ ", "$text-warning"), (state.recovery.text, ""), width=width))
+    if state.offered:
+        back = " and ".join(device_name(state, name) for name in state.offered)
+        back += " is" if len(state.offered) == 1 else " are"
+        rows.append(
+            line(
+                ("● ", "$text-success"),
+                (f"{back} back · l launches again, after a question", ""),
+                width=width,
+            )
+        )
     cells: list[list[Cell]] = [[(text, "$muted") for text in _HEAD]]
     times = _last_times(state)
     cells += [_rank(state, rank, times.get(rank.rank)) for rank in run.ranks]
