@@ -13,17 +13,17 @@ SAMPLE = 2**16
 """Bytes read at the start, which hold the header, in the middle and at the end of each weight file."""
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint(path: Path, most: int = WHOLE) -> str:
     """sha256 over config.json and, of every weight file, name, size and content; "" where it has none.
 
-    Of more than `WHOLE` bytes the content is three samples a file, and `SAMPLED` stands before the hash.
+    Of more than `most` bytes the content is three samples a file, and `SAMPLED` stands before the hash.
     Other weights, another quantisation or order change that too; a single changed number may not.
     """
     found = hashlib.sha256()
     try:
         found.update((path / "config.json").read_bytes())
         files = sorted(path.glob("*.safetensors"))
-        whole = sum(file.stat().st_size for file in files) <= WHOLE
+        whole = sum(file.stat().st_size for file in files) <= most
         for file in files:
             size = file.stat().st_size
             found.update(f"{file.name} {size}\n".encode())

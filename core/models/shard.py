@@ -55,7 +55,7 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """What a device needs for one stage. `name` is another one for another model, split or header."""
+    """What a device needs for one stage. `name` is another one for another model, split, header or text."""
 
     name: str
     contents: tuple[Content, ...]
@@ -67,7 +67,7 @@ class Shard(msgspec.Struct, frozen=True):
 
 
 def shard(spec: ModelSpec, start: int, end: int) -> Shard:
-    """The files for layers `[start, end)`. Raises ModelError where the model cannot be read."""
+    """The files for layers `[start, end)`. Raises ModelError or OSError where the model cannot be read."""
     folder = Path(spec.path)
     weights = safetensors.files(folder)
     wanted: dict[str, tuple[Path, Tensor]] = {}
@@ -132,13 +132,15 @@ def _texts(folder: Path) -> Iterator[Content]:
 
 
 def _name(spec: ModelSpec, weights: list[Path], contents: list[Content], layers: tuple[int, int]) -> str:
-    """Of the model and the layers. By size and time of the weight files: to read them all takes minutes."""
+    """Of the model and the layers. By size and time of the weight files, which take minutes to read, and by
+    all of the others."""
     digest = hashlib.sha256()
     for file in weights:
         stat = file.stat()
         digest.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     for content in contents:
         digest.update(f"{content.name} {content.size}\n".encode())
-        digest.update(content.head)
+        for block in [content.head] if content.name == WEIGHTS else content.blocks(SMALL):
+            digest.update(block)
     plain = "".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in spec.name)
     return f"{plain.strip('.')[-60:] or 'model'}-{digest.hexdigest()[:12]}-{layers[0]}-{layers[1]}"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 
+from core.models import fingerprint as fingerprints
 from core.models.error import ModelError
+from core.models.fingerprint import fingerprint
 from core.models.shard import Content, Shard, shard
 from core.models.spec import ModelSpec
 from core.remote.files import Files
@@ -36,20 +40,20 @@ _DIGEST = (
     "print(digest.hexdigest())\n"
 )
 
+_FINGERPRINT = inspect.getsource(fingerprints) + "\nimport sys\nprint(fingerprint(Path(sys.argv[1]), 0))\n"
+
 Report = Callable[[int, int], None]
 
 
 async def place(machine: Machine, spec: ModelSpec, start: int, end: int, report: Report) -> str:
-    """A folder on the machine with what layers `[start, end)` need: the model's own path if it is there, else
-    a copy of just that, made now if need be, with `report(done, total)` in bytes.
+    """A folder on the machine with what layers `[start, end)` need: the model's own path, or one in its
+    folder of models, where that holds the same model, else a copy of just that, made now if need be, with
+    `report(done, total)` in bytes.
 
     Raises OSError with the reason, in one line; what was copied stays, and the next try goes on from there.
     """
-    if await machine.has(f"{spec.path}/config.json"):
-        return spec.path
-    if machine.models:
-        own = f"{machine.models}/{spec.name}"
-        if await machine.has(f"{own}/config.json"):
+    for own in (spec.path, f"{machine.models}/{spec.name}" if machine.models else ""):
+        if own and await machine.has(f"{own}/config.json") and await _same(machine, own, Path(spec.path)):
             return _from_home(own)
     try:
         wanted = await asyncio.to_thread(shard, spec, start, end)
@@ -67,6 +71,14 @@ async def place(machine: Machine, spec: ModelSpec, start: int, end: int, report:
                 done += content.size
             await files.write(f"{folder}/{_COMPLETE}", 0, b"")
     return _from_home(folder)
+
+
+async def _same(machine: Machine, path: str, model: Path) -> bool:
+    """Whether a folder there holds the model that is here at `model`. It may be another one of the same name,
+    or half of it."""
+    ours = await asyncio.to_thread(fingerprint, model, 0)
+    theirs = await _first_line(machine, [machine.python, "-I", "-c", _FINGERPRINT, path], STUCK_S)
+    return bool(ours) and theirs == ours
 
 
 def _from_home(path: str) -> str:
@@ -127,13 +139,19 @@ async def _copy(
 
 async def _digest(machine: Machine, path: str, size: int) -> str:
     """SHA-256 of a file as the machine itself reads it."""
-    process = await machine.start([machine.python, "-I", "-c", _DIGEST, path])
+    argv = [machine.python, "-I", "-c", _DIGEST, path]
+    return await _first_line(machine, argv, STUCK_S + size / HASHED)
+
+
+async def _first_line(machine: Machine, argv: list[str], within: float) -> str:
+    """What a program there prints first; nothing where it fails. Raises OSError where it takes too long."""
+    process = await machine.start(argv)
     try:
-        async with asyncio.timeout(STUCK_S + size / HASHED):
-            async for line in process.lines():
-                return line.decode(errors="replace").strip()
-            return ""
+        async with asyncio.timeout(within):
+            said = [line async for line in process.lines()]
+            await process.wait()
+            return said[0].decode(errors="replace").strip() if said else ""
     except TimeoutError:
-        raise OSError(f"it took too long to read {path} back") from None
+        raise OSError(f"it took too long to read {argv[-1]}") from None
     finally:
         process.kill()

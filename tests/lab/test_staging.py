@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -51,9 +52,11 @@ def _copied(file: Path) -> list[RankPhased]:
 
 def test_a_cut_copy_goes_on_where_it_was_and_ends_with_equal_files(fresh_lab: Lab, hidden: Path) -> None:
     lab = fresh_lab
-    setup = Setup(
-        lab, "staging", [device(lab[host]) for host in ("h1", "h2")], pinned=("h1", "h2"), recovers=False
-    )
+    half = lab["h1"].home / "models" / hidden.name
+    half.mkdir(parents=True)
+    shutil.copy(hidden / "config.json", half)
+    devices = [device(lab[host], models="~/models") for host in ("h1", "h2")]
+    setup = Setup(lab, "staging", devices, pinned=("h1", "h2"), recovers=False)
     asked = ["run", str(hidden), "--prompt", "def", "--max-tokens", "8", "--on", "h1,h2", "--split", "2,4"]
     lab.link("h2", rate_mbit=8)
     command = setup.start(*asked)

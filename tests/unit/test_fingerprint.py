@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from core.models import fingerprint as module
 from core.models.fingerprint import fingerprint, told
 
 
@@ -27,10 +24,9 @@ def test_a_single_changed_byte_of_a_small_model_changes_it(tmp_path: Path) -> No
     assert told(whole, 8) == f"sha256 {whole[:8]}"
 
 
-def test_that_of_a_large_model_says_that_it_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WHOLE", 1000)
+def test_that_of_a_large_model_says_that_it_samples(tmp_path: Path) -> None:
     weights = bytes(1001)
-    sampled = fingerprint(model(tmp_path / "a", weights))
+    sampled = fingerprint(model(tmp_path / "a", weights), 1000)
     assert told(sampled, 8).startswith("sha256 of samples ")
-    assert fingerprint(model(tmp_path / "b", bytes(1000) + b"x")) != sampled
+    assert fingerprint(model(tmp_path / "b", bytes(1000) + b"x"), 1000) != sampled
     assert told(fingerprint(tmp_path / "absent"), 8) == "no fingerprint"

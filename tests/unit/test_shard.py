@@ -64,6 +64,14 @@ def test_the_name_tells_models_and_stages_apart(spec: ModelSpec, tmp_path: Path)
     assert shard(one, 0, 1).name != named
 
 
+def test_the_name_tells_texts_of_one_length_apart(tmp_path: Path) -> None:
+    one = read(model(tmp_path, LLAMA, llama()))
+    named = shard(one, 0, 1).name
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace("4096", "8192"))
+    assert shard(one, 0, 1).name != named
+
+
 def test_a_model_gone_meanwhile_is_said(tmp_path: Path) -> None:
     spec = read(model(tmp_path, LLAMA, llama()))
     (tmp_path / WEIGHTS).unlink()
