@@ -12,6 +12,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import NamedTuple
 
 from core.events import Alert, AnyEvent
 from core.peers.adverts import OWN, Advert, Board, advert
@@ -20,6 +21,10 @@ from core.text import clean_line
 PROGRAM = "dns-sd"
 SERVICES = (OWN, "_ssh._tcp", "_sftp-ssh._tcp")
 LOOKUP_S = 5.0
+TXT_S = 0.3
+"""Within which the second half of an answer comes."""
+HEARD = 1024
+"""Instances that are kept in mind; only a flood gets there."""
 LOOKUPS = 8
 """Instances looked up at once."""
 LINE = 8192
@@ -27,17 +32,26 @@ END_S = 2.0
 
 # 12:00:00.123  Add        3  12 local.               _ssh._tcp.           Jane's Mac Studio
 _COMES = re.compile(
-    r"\s*[\d:.]+\s+(Add|Rmv)\s+[0-9A-Fa-f]+\s+\d+\s+local\.\s+(_[\w-]+\._(?:tcp|udp))\.\s+(.+)"
+    r"\s*[\d:.]+\s+(Add|Rmv)\s+[0-9A-Fa-f]+\s+(\d+)\s+local\.\s+(_[\w-]+\._(?:tcp|udp))\.\s+(.+)"
 )
 # 12:00:00.345  mini._ssh._tcp.local. can be reached at mini.local.:22 (interface 12) Flags: 1
 _REACHED = re.compile(r".* can be reached at (\S+?):(\d{1,5})(?: \(interface \d+\))?")
 _ESCAPE = re.compile(r"\\(\d{3}|.)")
 
 
-def comes(line: str) -> tuple[bool, str, str] | None:
-    """(whether it is there, service, instance) of a line of `dns-sd -B`; None for its headings."""
+class Change(NamedTuple):
+    """An instance is there on an interface, by its number, or is there no longer."""
+
+    there: bool
+    interface: str
+    service: str
+    instance: str
+
+
+def comes(line: str) -> Change | None:
+    """What a line of `dns-sd -B` says; None for its headings."""
     found = _COMES.fullmatch(line)
-    return (found[1] == "Add", found[2], found[3]) if found else None
+    return Change(found[1] == "Add", found[2], found[3], found[4]) if found else None
 
 
 def reached(line: str) -> tuple[str, int] | None:
@@ -77,6 +91,8 @@ class DnsSd:
         self._said = False
         self._browsing: list[asyncio.Task[None]] = []
         self._lookups: dict[str, asyncio.Task[None]] = {}
+        self._heard_on: dict[str, set[str]] = {}
+        """Interfaces by instance."""
         self._room = asyncio.Semaphore(LOOKUPS)
 
     def start(self) -> None:
@@ -97,7 +113,7 @@ class DnsSd:
                 async for line in lines:
                     last = clean_line(line) or last
                     if (change := comes(line)) is not None:
-                        self._take(*change)
+                        self._take(change)
             self._fail(f"{self._program} ended: {last or 'it said nothing'}")
         except OSError as error:
             self._fail(f"{self._program} cannot be started: {error.strerror or error}")
@@ -108,20 +124,31 @@ class DnsSd:
             text = f"{text}; only exo-tui's own listening goes on"
             self._publish(Alert(t=time.time(), level="warning", subject="discovery", text=clean_line(text)))
 
-    def _take(self, there: bool, service: str, instance: str) -> None:
-        name = f"{instance}.{service}.local."
-        if not there:
-            if (lookup := self._lookups.pop(name, None)) is not None:
-                lookup.cancel()
-            self._board.remove(f"dns-sd {name}")
-        elif name in self._lookups or self._board.key(f"dns-sd {name}") is not None:
-            return  # once for each interface it is heard on
-        elif self._board.full:
+    def _take(self, change: Change) -> None:
+        name = f"{change.instance}.{change.service}.local."
+        heard_on = self._heard_on.get(name, set())
+        if not change.there:
+            heard_on.discard(change.interface)
+            if not heard_on:
+                self._drop(name)
+        elif not heard_on and (self._board.full or len(self._heard_on) == HEARD):
             self._board.flooded()
         else:
-            task = asyncio.create_task(self._look_up(service, instance, name))
-            self._lookups[name] = task
-            task.add_done_callback(lambda _: self._lookups.pop(name, None))
+            self._heard_on[name] = heard_on | {change.interface}
+            if name not in self._lookups and self._board.key(f"dns-sd {name}") is None:
+                task = asyncio.create_task(self._look_up(change.service, change.instance, name))
+                self._lookups[name] = task
+                task.add_done_callback(lambda done: self._forget(name, done))
+
+    def _drop(self, name: str) -> None:
+        self._heard_on.pop(name, None)
+        if (lookup := self._lookups.pop(name, None)) is not None:
+            lookup.cancel()
+        self._board.remove(f"dns-sd {name}")
+
+    def _forget(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._lookups.get(name) is task:
+            del self._lookups[name]
 
     async def _look_up(self, service: str, instance: str, name: str) -> None:
         # Cancelled or not answered: the instance stays unknown until it is announced again.
@@ -132,16 +159,24 @@ class DnsSd:
                     self._board.put(found)
 
     async def _found(self, service: str, instance: str, name: str) -> Advert | None:
-        place: tuple[str, int] | None = None
         async with _lines(self._program, "-L", instance, service, "local.") as lines:
             async for line in lines:
-                if place is None:
-                    place = reached(line)
-                    continue
-                host, port = place
-                addresses = await _addresses(host)
-                return advert(name, f"{service}.local.", host, port, addresses, entries(line), "dns-sd")
+                if (place := reached(line)) is not None:
+                    txt = entries(await _txt(lines))
+                    host, port = place
+                    return advert(
+                        name, f"{service}.local.", host, port, await _addresses(host), txt, "dns-sd"
+                    )
         return None
+
+
+async def _txt(lines: AsyncIterator[str]) -> str:
+    """The line of entries, where there are any; another interface's answer is none."""
+    line = ""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(TXT_S):
+            line = await anext(lines, "")
+    return line if line.startswith(" ") and reached(line) is None else ""
 
 
 async def _addresses(host: str) -> list[str]:
