@@ -283,7 +283,7 @@ class Files(Source):
 
 
 class Stream(Telling):
-    """A program that prints line after line: the newest is what counts."""
+    """A program that prints line after line: the newest counts, of rows `0, …` that of each number."""
 
     def __init__(self, name: str, *command: str) -> None:
         super().__init__(name, always=True)
@@ -312,13 +312,18 @@ class Stream(Telling):
         except OSError as error:
             return error.strerror or str(error)
         last = ""
+        rows: dict[str, str] = {}
         with child:
             lines = child.stdout
             assert lines
             for line in iter(lambda: lines.readline(LINE), b""):
                 last = line[:16384].decode("utf-8", "replace").strip()
+                number, comma, _ = last.partition(",")
+                if not (comma and number.isdigit()):
+                    rows.clear()
                 if last:
-                    self.tell(last, 0)
+                    rows[number] = last
+                    self.tell("\n".join(rows.values()), 0)
         return "%s ended (%s) %s" % (self.command[0], child.returncode, last[:120])
 
 

@@ -21,6 +21,7 @@ import pytest
 from core.probe import agent as on_device
 from core.probe import frame, links, message, parse
 from core.probe.cables import Path as NetworkPath
+from core.probe.gauges import nvidia
 from core.probe.readings import Readings
 
 PATIENCE = 20
@@ -365,3 +366,19 @@ def test_a_program_that_prints_on_and_on_is_followed_to_its_end(
     said = [message.read(line.encode()) for line in capfd.readouterr().out.splitlines()]
     assert [one.text for one in said if isinstance(one, message.Read)] == ["1", "2", "no more"]
     assert reason == "talks ended (4) no more"
+
+
+def test_of_a_table_that_is_printed_again_and_again_the_newest_row_of_each_card_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = "printf '0, 100, 5, 40, 50\\n1, 200, 7, 45, 70\\n0, 110, 6, 41, 51\\n'; echo it has failed"
+    (tmp_path / "prints").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "prints").chmod(0o755)
+    on_device.Stream("nvidia_smi", "prints").listen(str(tmp_path / "prints"))
+    said = [message.read(line.encode()) for line in capfd.readouterr().out.splitlines()]
+    first, both, newer, failed = (one.text for one in said if isinstance(one, message.Read))
+    assert first == "0, 100, 5, 40, 50"
+    assert both == "0, 100, 5, 40, 50\n1, 200, 7, 45, 70"
+    assert newer == "0, 110, 6, 41, 51\n1, 200, 7, 45, 70"
+    assert failed == "it has failed"
+    assert nvidia(newer or "").power == 121.0
