@@ -30,17 +30,16 @@ def facts(message: Facts, device: str, t: float) -> DeviceFacts:
 def sample(message: Sample, device: str, t: float) -> DeviceSample:
     """Memory in use against what the process may use at most.
 
-    Of machine, cgroup and rehearsal budget the narrowest that applies: MemTotal − MemAvailable of
-    MemTotal; usage less inactive page cache (reclaimed before anything is killed) of a cgroup's
-    limit below MemTotal; anonymous memory of the process tree of the budget.
+    Of the machine and its cgroups that with the least room: MemTotal − MemAvailable of MemTotal; usage less
+    inactive page cache (reclaimed before anything is killed) of a cgroup's limit below MemTotal. In a
+    rehearsal neither, but anonymous memory of the process tree of the budget.
     Raises ValueError where MemTotal, MemAvailable or a number is missing.
     """
     memory = fields(message.sources.get("meminfo", ""))
-    total = _kib(memory, "MemTotal")
-    used = max(0, total - _kib(memory, "MemAvailable"))
-    for limit, usage in _cgroups(message.sources.get("cgroup", "")):
-        if limit < total:
-            total, used = limit, usage
+    ram = _kib(memory, "MemTotal")
+    places = [(ram, max(0, ram - _kib(memory, "MemAvailable")))]
+    places += [one for one in _cgroups(message.sources.get("cgroup", "")) if one[0] < ram]
+    total, used = min(places, key=lambda place: place[0] - place[1])
     if "budget" in message.sources:
         total = integer(message.sources["budget"], "the budget")
         used = integer(message.sources.get("tree"), "the process tree's memory")

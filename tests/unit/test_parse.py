@@ -65,10 +65,17 @@ def test_linux_memory_is_what_is_not_available() -> None:
         (f"9223372036854771712 {3 * GIB} 0", 16 * GIB, 4 * GIB),
         (f"{64 * GIB} {3 * GIB} 0", 16 * GIB, 4 * GIB),
         (f"{8 * GIB} {GIB} {2 * GIB}", 8 * GIB, 0),
+        (f"{14 * GIB} {GIB} 0", 16 * GIB, 4 * GIB),
+        (f"{8 * GIB} {5 * GIB} 0\n{12 * GIB} {11 * GIB} 0", 12 * GIB, 11 * GIB),
     ],
-    ids=["v2", "the narrowest of nested ones", "v1 unlimited", "above the RAM", "raced counters"],
-)
-def test_a_linux_cgroup_below_the_ram_wins(cgroup: str, limit: int, used: int) -> None:
+    ids=[
+        "v2", "the narrowest of nested ones", "v1 unlimited", "above the RAM", "raced counters",
+        "others take the RAM", "a parent is nearly full",
+    ],
+)  # fmt: skip
+def test_of_the_ram_and_linux_cgroups_below_it_that_with_the_least_room_counts(
+    cgroup: str, limit: int, used: int
+) -> None:
     sample = linux.sample(linux_sample(cgroup=cgroup), "a", 1.0)
     assert (sample.memory_total, sample.memory_limit, sample.memory_used) == (limit, limit, used)
 
