@@ -146,7 +146,7 @@ class Cluster:
         """What each device's sources said last, word for word."""
         return self._membership.reads
 
-    def add(self, peer: str, wanted: Wanted) -> None:
+    def add(self, peer: ev.PeerSeen, wanted: Wanted) -> None:
         self._membership.add(peer, wanted)
 
     def trust(self, device: str, accepted: bool) -> None:

@@ -8,6 +8,7 @@ from core.bench.suite import Suite
 from core.circumstances import obstacle
 from core.conversations.manner import Manner
 from core.conversations.summary import Summary
+from core.events import PeerSeen
 from core.joining import Wanted
 from core.models.found import Fit, Model
 from core.plan.check import unlike
@@ -141,8 +142,9 @@ class Intents(Protocol):
         """Answer the question about a host key."""
         ...
 
-    def add(self, peer: str, wanted: Wanted) -> None:
-        """Take a peer into the cluster: connect to it, which may raise the trust question."""
+    def add(self, peer: PeerSeen, wanted: Wanted) -> None:
+        """Take a peer into the cluster, still announced or not: connect to it, which may raise the trust
+        question."""
         ...
 
     def reorder(self, request: str, step: int) -> None:

@@ -26,11 +26,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Write it into config.toml."""
 
 
-def why_not_add(state: ClusterState, key: str) -> str | None:
+def why_not_add(state: ClusterState, peer: PeerSeen) -> str | None:
     """The reason a peer cannot be added, None when it can."""
-    peer = state.peers.get(key)
-    if peer is None:
-        return "it is no longer announced"
     if any(is_device(peer, device) for device in state.devices.values()):
         return "is in the cluster already"
     if set(peer.services) == {NOT_A_WAY_IN}:

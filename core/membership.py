@@ -61,22 +61,19 @@ class Membership:
             if name is not None and name not in self.members:
                 self._knock(name, self._rehearsal.target(event.port), event.key)
 
-    def add(self, peer: str, wanted: Wanted) -> None:
+    def add(self, peer: ev.PeerSeen, wanted: Wanted) -> None:
         """Reach for a peer as a person wants it; see `core.intents.Intents`."""
-        advert = self._bus.state.peers.get(peer)
-        if advert is None:
-            self._alert("warning", wanted.name, "not added: it is no longer announced")
-            return
+        peer = self._bus.state.peers.get(peer.key, peer)
         if reason := why_not_add(self._bus.state, peer):
-            self._alert("info", advert.name, reason)
+            self._alert("info", peer.name, reason)
             return
-        device = device_entry(advert, wanted)
+        device = device_entry(peer, wanted)
         if wanted.keep:
             try:
                 keep(self._config.folder, device)
             except (ConfigError, OSError) as error:
                 self._alert("error", device.called, f"not written to config.toml: {error}")
-        self._knock(device.called, target(advert, device), peer)
+        self._knock(device.called, target(peer, device), peer.key)
 
     def trust(self, device: str, accepted: bool) -> None:
         """A person has looked at the device's host key."""

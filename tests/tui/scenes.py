@@ -367,8 +367,8 @@ class FakeIntents:
     def trust(self, device: str, accepted: bool) -> None:
         self.calls.append(("trust", device, accepted))
 
-    def add(self, peer: str, wanted: Wanted) -> None:
-        self.calls.append(("add", peer, wanted))
+    def add(self, peer: ev.PeerSeen, wanted: Wanted) -> None:
+        self.calls.append(("add", peer.key, wanted))
 
     def record(self) -> None:
         self.calls.append(("record",))

@@ -131,29 +131,27 @@ async def test_without_a_plan_a_prompt_is_not_taken(tmp_path: Path, spec: ModelS
         assert cluster.bus.state.alerts[-1].text == "there is no plan yet"
 
 
-async def test_an_added_peer_is_a_device_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("withdrawn", [False, True])
+async def test_an_added_peer_is_a_device_once(tmp_path: Path, withdrawn: bool) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]  # bound and not listening: nobody answers
         async with running(tmp_path, 0) as cluster:
-            cluster.bus.publish(
-                ev.PeerSeen(
-                    t=0, key="k", name="mini", host="mini.local", addresses=("127.0.0.1",), port=port,
-                    services=("_ssh._tcp",),
-                )
+            peer = ev.PeerSeen(
+                t=0, key="k", name="mini", host="mini.local", addresses=("127.0.0.1",), port=port,
+                services=("_ssh._tcp",),
             )  # fmt: skip
-            cluster.add("gone", Wanted(name="air"))
-            assert cluster.bus.state.devices == {}
-            said = cluster.bus.state.alerts[-1]
-            assert (said.subject, said.text) == ("air", "not added: it is no longer announced")
-            cluster.add("k", Wanted(name="mini"))
+            cluster.bus.publish(peer)
+            if withdrawn:  # while its form was filled in
+                cluster.bus.publish(ev.PeerLost(t=0, key="k"))
+            cluster.add(peer, Wanted(name="mini"))
             state = await until(
                 cluster, lambda state: "mini" in state.devices and state.devices["mini"].status == "lost"
             )
             mini = state.devices["mini"]
             assert (mini.address, mini.peer) == ("mini.local", "k")
             assert mini.detail == f"mini.local:{port} refuses SSH connections; is Remote Login on?"
-            cluster.add("k", Wanted(name="mini"))
+            cluster.add(peer, Wanted(name="mini"))
             assert cluster.bus.state.alerts[-1].text == "is in the cluster already"
 
 

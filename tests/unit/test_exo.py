@@ -68,5 +68,5 @@ async def test_a_node_that_announces_itself_is_listed_and_cannot_be_added() -> N
         await listening.async_close()
         await speaking.async_close()
     assert isinstance(peer, ev.PeerSeen) and peer.addresses == ("192.168.1.9",)
-    reason = why_not_add(apply(ClusterState(), peer), peer.key)
+    reason = why_not_add(apply(ClusterState(), peer), peer)
     assert reason is not None and reason.startswith("is listed only")

@@ -102,8 +102,8 @@ def test_the_name_of_a_device_is_its_own() -> None:
     own, other = (desk.state.peers[key] for key in ("mini.local:22", "other.local:22"))
     assert peer_of(desk.state, desk.state.devices["mini"]) == own
     assert doubt(desk.state, own) == "" and doubt(desk.state, other).startswith("not your mini")
-    assert why_not_add(desk.state, own.key) == "is in the cluster already"
-    assert why_not_add(desk.state, other.key) is None
+    assert why_not_add(desk.state, own) == "is in the cluster already"
+    assert why_not_add(desk.state, other) is None
     assert mistake(desk.state, Wanted(name="mini")) == ("name", "there is a device called mini")
 
 

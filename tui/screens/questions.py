@@ -96,17 +96,19 @@ class Questions(Explaining):
     def ask_how(self, intents: Intents, key: str) -> None:
         """Have the form for adding a peer filled in."""
         state = self.desk.state
-        if reason := why_not_add(state, key):
-            self.notify(f"{state.peers[key].name} {reason}", severity="warning", markup=False)
+        peer = state.peers.get(key)
+        reason = why_not_add(state, peer) if peer else "is no longer announced"
+        if peer is None or reason:
+            self.notify(f"{peer.name if peer else key} {reason}", severity="warning", markup=False)
             return
 
         def wanted(said: Wanted | None) -> None:
             if said is not None:
-                intents.add(key, said)
+                intents.add(peer, said)
 
         from tui.screens.add import AddScreen
 
-        app_of(self).push_screen(AddScreen(self.desk, state.peers[key]), wanted)
+        app_of(self).push_screen(AddScreen(self.desk, peer), wanted)
 
     def on_cluster_pane_provision(self, message: ClusterPane.Provision) -> None:
         """Ask before anything is written on a device."""
