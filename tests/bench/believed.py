@@ -4,8 +4,8 @@ On an idle machine with Linux: real sessions of a rehearsal of two devices, some
 same plan with one device slowed (its rank is stopped half of the time). Every pair is compared as
 `exo-tui compare` does. Of the same plan at least 19 of 20 pairs must show no difference, with the slowed
 device 19 of 20 be slower. Sessions that do not count, and are said: those during which other programs were
-busy, or the processors slower than they can be (another guest of the host's, heat), and those that the report
-itself calls unsteady.
+busy, or the processors of another speed than in the others (guests of the same host, heat), and those that
+the report itself calls unsteady.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import math
 import os
 import random
 import signal
@@ -49,7 +48,7 @@ IDLE = 0.5
 """Cores that other programs may use: a session during which it was more is kept apart, and does not count,
 unless it was run before all of them (`chrt -r 1 python -m …`)."""
 PACE = 1.25
-"""Times as long as at best that one and the same work may take on the average."""
+"""Times as long as in the middle one of the sessions, or as short, that one and the same work may take."""
 LOOK_S = 0.1
 ROUNDS = 3
 """Sessions that did not count are measured again so often, less one."""
@@ -97,8 +96,6 @@ class Others:
 class Yardstick:
     """How long a fixed piece of work takes, in CPU time, now and then: what a slower processor does to it."""
 
-    best = math.inf
-
     def __init__(self) -> None:
         self._over, self._found = threading.Event(), [self._work()]
         self._thread = threading.Thread(target=self._run)
@@ -114,11 +111,10 @@ class Yardstick:
         return time.thread_time() - begun
 
     def end(self) -> float:
-        """Its average over the best ever seen."""
+        """Seconds, on the average."""
         self._over.set()
         self._thread.join()
-        Yardstick.best = min(Yardstick.best, *self._found)
-        return statistics.mean(self._found) / Yardstick.best
+        return statistics.mean(self._found)
 
 
 def side(file: Path) -> Side:
@@ -176,29 +172,40 @@ async def measure(folder: Path, suite: Suite, wanted: dict[str, int], *, tiny: b
     kinds = [kind for kind, count in wanted.items() for _ in range(count - len(recorded(folder, kind)))]
     random.Random(1).shuffle(kinds)
     for kind in kinds:
-        file, others = folder / f"{kind}-{time.strftime('%H%M%S')}.exo", Others()
-        yardstick = Yardstick()
+        file, others, yardstick = folder / "running.exo", Others(), Yardstick()
         await session(model, file, split, suite, slowed=kind == "slowed")
         pace = yardstick.end()
-        busy = pace > PACE or (others.cores > IDLE and os.sched_getscheduler(0) == os.SCHED_OTHER)
-        # Of the two, one is for us to see, and one for every reader of a recording.
-        if busy or unsteady(side(file).trials):
-            file = file.rename(folder / f"{'disturbed' if busy else 'unsteady'}-{file.name}")
-        told(side(file), others.cores, pace)
+        file = file.rename(folder / f"{kind}-{pace * 1e6:.0f}us-{time.strftime('%H%M%S')}.exo")
+        told(side(file), others.cores)
+        if others.cores > IDLE and os.sched_getscheduler(0) == os.SCHED_OTHER:
+            apart(file, "disturbed")
+        # Every reader of a recording is told that, and may leave it out.
+        elif unsteady(side(file).trials):
+            apart(file, "unsteady")
+    files = [file for kind in wanted for file in recorded(folder, kind)]
+    paces = [int(file.name.split("-")[1].removesuffix("us")) for file in files]
+    for file, pace in zip(files, paces, strict=True):
+        if not 1 / PACE < pace / statistics.median(paces) < PACE:
+            apart(file, "disturbed")
 
 
 def recorded(folder: Path, kind: str) -> list[Path]:
-    """Sessions that count."""
+    """Sessions that count. Names tell what the fixed piece of work took."""
     return sorted(folder.glob(f"{kind}-*.exo"))
 
 
-def told(one: Side, others: float, pace: float) -> None:
+def apart(file: Path, why: str) -> None:
+    """Of the folder, but of no verdict."""
+    file.rename(file.with_name(f"{why}-{file.name}"))
+    print(f"{file.name} does not count: {why}")
+
+
+def told(one: Side, others: float) -> None:
     """Print a session's figures in short."""
     values = [value for t in one.trials if not t.warmup and (value := DECODE.of(t))]
     spread = statistics.stdev(values) / statistics.mean(values)
     said = f"{one.name}: {statistics.mean(values):.2f} tok/s, spread {spread:.1%} in {len(values)} runs"
-    around = f"other programs used {others:.2f} cores, a fixed piece of work took {pace:.2f} times its best"
-    print(f"{said}; {around}", flush=True)
+    print(f"{said}; other programs used {others:.2f} cores", flush=True)
 
 
 async def main() -> int:
