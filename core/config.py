@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from core.files import held, write_private
-from core.folders import cache_folder, config_folder, data_folder
+from core.folders import cache_folder, config_folder, data_folder, typed
 from core.options import Options
 from core.plan.backend import Asked
 from core.plan.propose import Mode
@@ -48,7 +48,7 @@ class DeviceEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def target(self) -> Target:
         """How to reach it."""
-        key = Path(self.key).expanduser() if self.key else None
+        key = typed(self.key) if self.key else None
         return Target(
             host=self.host, port=self.port, user=self.user, key=key, python=self.python,
             work=self.work, models=self.models,

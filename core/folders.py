@@ -26,5 +26,10 @@ def data_folder() -> Path:
     return Path(os.environ.get("EXO_TUI_DATA") or _xdg("XDG_DATA_HOME", ".local/share"))
 
 
+def typed(path: str) -> Path:
+    """A path as somebody writes it, `~` and all. One of a user there is not stays what it is: not there."""
+    return Path(os.path.expanduser(path))
+
+
 def _xdg(variable: str, fallback: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / fallback) / "exo-tui"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from core.bus import Bus
 from core.circumstances import Circumstances, circumstances, wires
 from core.config import Config
 from core.files import held, write_private
+from core.folders import typed
 from core.intents import why_not_choose
 from core.member import Member
 from core.models import catalog, demo
@@ -107,8 +109,8 @@ class Library:
         return dict(zip(ready, answers, strict=True))
 
     async def add(self, place: str) -> str:
-        path = Path(place).expanduser()
-        if not place.strip() or not await asyncio.to_thread(path.is_dir):
+        path = typed(place)
+        if not place.strip() or not await asyncio.to_thread(os.path.isdir, path):
             return f"there is no folder {clean_line(place) or 'without a name'}"
         found = await asyncio.to_thread(catalog.below, path)
         if not found:

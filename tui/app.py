@@ -26,6 +26,7 @@ from core.intents import Intents, Playback
 from tui import keymap, keysfile, themes
 from tui.actions import Action, Group, gather
 from tui.capable import plain
+from tui.cli import UsageError
 from tui.commandline import Command, find
 from tui.commands import ClusterCommands
 from tui.desk import Desk
@@ -139,7 +140,8 @@ class ConsoleApp(App[None]):
         worker = cast("Worker[object]", event.worker)  # pyright: ignore[reportUnknownMemberType]
         if worker.name == _CONNECT and event.state is WorkerState.ERROR:
             error = worker.error
-            self.exit(return_code=1, message=str(error) or type(error).__name__)
+            code = 2 if isinstance(error, UsageError) else 1
+            self.exit(return_code=code, message=str(error) or type(error).__name__)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """None of Textual's: ours are made from the bindings."""

@@ -72,6 +72,9 @@ class Desk:
                 return why_not_bench(state)
             case "cancel":
                 return None if state.active is not None else "no answer is being written"
+            case "take":
+                live = state.bench is not None and state.bench.live
+                return f"suite {state.bench.suite.name} is being measured" if state.bench and live else None
             case "serve":
                 return None if state.model is not None else "no model is chosen"
             case _:

@@ -73,7 +73,7 @@ def _drop_card(board: Board, hold: Hold) -> Board:
         if over is None:
             raise EditError(f"{hold.device} is not in the plan; drop it on a device that is")
         return board.add(hold.device, over)
-    if target == OUT or board.devices.get(target):
+    if target == OUT or (over is None and board.devices.get(target)):
         return board.drop(hold.device)
     return board.swap(hold.device, target)
 

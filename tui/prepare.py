@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from core import config
 from core.bus import Bus
 from core.cluster import Cluster
+from core.folders import typed
 from core.models import catalog, demo
 from core.models.spec import ModelError, ModelSpec, load, read
 from core.options import Options
@@ -69,8 +71,8 @@ async def _model(name: str, cache: Path) -> ModelSpec:
             raise Failure(str(error)) from None
     else:
         try:
-            if Path(name).expanduser().is_file():
-                return load(Path(name).expanduser())
+            if os.path.isfile(file := typed(name)):
+                return load(file)
             path = catalog.resolve(name)
         except ModelError as error:
             raise UsageError(str(error)) from None

@@ -65,6 +65,8 @@ class Table:
         self._hosts = {host.id: host for host in hosts(state)}
         self._devices = standing(state)
         plan, spec = state.plan, state.model
+        if self.hold is not None and plan is not None:
+            plan = self._followed  # no other plan is laid under the hand that holds something
         new = plan is not None and (self._followed is None or not _same(plan, self._followed))
         same = plan is not None and self.board is not None and _same(plan, self.board.plan)
         if plan is not None and spec is not None and new and not same:

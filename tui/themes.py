@@ -7,10 +7,11 @@ import tomllib
 from pathlib import Path
 
 from textual.app import App
-from textual.color import ColorParseError
+from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 from core.files import write_private
+from tui.widgets.planstrip import SERIES
 
 DEFAULT = "dark"
 PLAIN = "ansi"
@@ -33,7 +34,9 @@ def load(path: Path) -> tuple[list[Theme], list[str]]:
     for file in sorted(path.glob("*.toml")):
         try:
             theme = Theme(**tomllib.loads(file.read_text(encoding="utf-8")))
-            theme.to_color_system().generate()  # parses every colour now, not at first use
+            theme.to_color_system().generate()  # parses every colour now, not at first use ...
+            for name in {"muted", *(f"series-{i + 1}" for i in range(SERIES))} & theme.variables.keys():
+                Color.parse(theme.variables[name])  # ... but these, of which charts want plain ones
         except (OSError, ValueError, TypeError, ColorParseError) as error:
             problems.append(f"{file.name}: {error}")
         else:

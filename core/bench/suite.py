@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from core.folders import config_folder
+from core.folders import config_folder, typed
 from core.plan.memory import blocks
 from core.text import clean_line
 
@@ -143,7 +143,7 @@ def own() -> tuple[str, ...]:
 def load(name: str) -> Suite:
     """A suite of the user's or a shipped one by name, or the one in a file. Raises SuiteError."""
     folder = config_folder() / "suites" if name in own() else FOLDER
-    path = folder / f"{name}.toml" if name in (*own(), *shipped()) else Path(name).expanduser()
+    path = folder / f"{name}.toml" if name in (*own(), *shipped()) else typed(name)
     try:
         return decode(path.read_bytes())
     except FileNotFoundError:

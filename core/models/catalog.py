@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from core.folders import typed
 from core.models.error import ModelError
 from core.text import clean_line
 
@@ -20,10 +21,10 @@ _COMMIT = re.compile(r"[0-9a-zA-Z]+")
 def hub_cache() -> Path:
     """Where the hub's client keeps what it fetched: its own rule, from the environment."""
     if cache := os.environ.get("HF_HUB_CACHE"):
-        return Path(cache).expanduser()
+        return typed(cache)
     if home := os.environ.get("HF_HOME"):
-        return Path(home).expanduser() / "hub"
-    return Path("~/.cache/huggingface/hub").expanduser()
+        return typed(home) / "hub"
+    return typed("~/.cache/huggingface/hub")
 
 
 def resolve(model: str) -> Path:
@@ -31,15 +32,15 @@ def resolve(model: str) -> Path:
 
     Nothing is fetched. Raises ModelError, saying where it looked, when there is neither.
     """
-    directory = Path(model).expanduser()
-    if model and directory.is_dir():
+    directory = typed(model)
+    if model and os.path.isdir(directory):
         return directory
     shown = clean_line(model) or "without a name"
     if not _HUB_ID.fullmatch(model):
         raise ModelError(f"there is no directory {shown}, and it is not a hub id such as org/name")
     cache = hub_cache()
     repository = cache / f"models--{model.replace('/', '--')}"
-    if not repository.is_dir():
+    if not os.path.isdir(repository):
         raise ModelError(f"{shown} is neither a directory nor a model in the hub cache {cache}")
     main = repository / "refs" / "main"
     try:
@@ -47,14 +48,14 @@ def resolve(model: str) -> Path:
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{shown} is in the hub cache, but {main} cannot be read") from error
     snapshot = repository / "snapshots" / commit
-    if not _COMMIT.fullmatch(commit) or not snapshot.is_dir():
+    if not _COMMIT.fullmatch(commit) or not os.path.isdir(snapshot):
         raise ModelError(f"{shown} is in the hub cache, but the snapshot {main} names is not")
     return snapshot
 
 
 def usual_places(cache: Path) -> list[Path]:
     """Folders in which models lie on many computers, and the one of our own."""
-    home = Path("~").expanduser()
+    home = typed("~")
     return [
         cache / "models",
         home / "models",
@@ -72,7 +73,7 @@ def hub_ids() -> list[str]:
 
 def below(place: Path, depth: int = DEPTH) -> list[Path]:
     """Directories that hold a config.json: the place itself, or some below it."""
-    if (place / "config.json").is_file():
+    if os.path.isfile(place / "config.json"):
         return [place]
     if not depth:
         return []
@@ -82,6 +83,6 @@ def below(place: Path, depth: int = DEPTH) -> list[Path]:
 
 def _folders(place: Path) -> list[Path]:
     try:
-        return [path for path in place.iterdir() if path.is_dir()]
+        return [path for path in place.iterdir() if os.path.isdir(path)]
     except OSError:  # not there, or not ours to read: no place to find a model
         return []

@@ -36,6 +36,9 @@ class Rank(msgspec.Struct, frozen=True, kw_only=True):
     compute: Series = Series()
     """Share of each request's time spent computing rather than waiting for neighbours."""
     log: tuple[str, ...] = ()
+    """Its newest lines of stderr."""
+    logged: tuple[float, ...] = ()
+    """When each of them came."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +115,7 @@ def _rank(rank: Rank, event: ev.RankEvent) -> Rank:
         case ev.RankBeat():
             return replace(rank, beat=event)
         case ev.RankLogged():
-            return replace(rank, log=(*rank.log, event.line)[-LOG_LINES:])
+            log, logged = (*rank.log, event.line), (*rank.logged, event.t)
+            return replace(rank, log=log[-LOG_LINES:], logged=logged[-LOG_LINES:])
         case ev.RankExited():
             return replace(rank, exit=event, phase="exited")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from core import events as ev
+from core.bench.suite import load
 from core.bus import Bus
 from tests.tui import boards, scenes
 from tests.tui.conftest import NARROW, WIDE, Desk, Open
@@ -16,6 +17,7 @@ from tui.screens.board import BoardScreen
 from tui.widgets.board import BoardTable
 
 T = scenes.T0 + 50
+BENCH = ev.BenchStarted(t=T, suite=load("quick"), sha256="ab")
 MIDDLE = (120, 40)
 
 
@@ -483,3 +485,35 @@ async def test_a_moved_pick_leaves_space_to_drop(at_board: Sit, config_folder: P
         await player.press("v", "down", "space")
         assert player.screen.table.hold is None
         assert list(player.split) == ["demo-b", "demo-a", "demo-c"]
+
+
+async def test_nothing_is_laid_under_a_hand_that_holds_something(at_board: Sit) -> None:
+    async with at_board(scenes.planned()) as player:
+        await player.press("G", "space", "j")
+        player.bus.publish(ev.PlanChosen(t=T, plan=scenes.plan((20, 5, 5))))
+        await player.desk.settle()
+        assert "→ demo-b" in player.text
+        await player.press("enter")
+        assert player.split == {"demo-a": 11, "demo-b": 11, "demo-c": 8}
+        assert [name for name, *_ in player.intents.calls] == ["take"]
+    async with at_board(scenes.planned()) as player:
+        await player.press("G", "space", "j")
+        player.bus.publish(ev.PlanChosen(t=T, plan=scenes.plan((20, 5, 5))))
+        await player.press("escape")
+        assert player.split == {"demo-a": 20, "demo-b": 5, "demo-c": 5}
+
+
+async def test_a_device_takes_the_place_of_one_that_is_lost(at_board: Sit) -> None:
+    lost = ev.DeviceSeen(t=T, device="demo-b", name="demo-b", address="10.0.0.2", status="lost")
+    async with at_board([*scenes.planned(), lost]) as player:
+        await player.drag(player.at("demo-c"), player.at("demo-b"))
+        assert list(player.split) == ["demo-a", "demo-c", "demo-b"]
+
+
+async def test_the_board_is_left_alone_while_a_suite_is_measured(at_board: Sit) -> None:
+    async with at_board([*scenes.planned(), BENCH]) as player:
+        await player.press("]")
+        assert "cannot move the boundary: suite quick is being measured" in player.text
+        await player.drag(player.at("demo-a", 9), player.at("demo-b", 9))
+        assert player.split == {"demo-a": 12, "demo-b": 10, "demo-c": 8}
+        assert player.intents.calls == []

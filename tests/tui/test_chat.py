@@ -12,8 +12,9 @@ from core.conversations.summary import Summary
 from core.request import Sampling
 from tests.tui import scenes
 from tests.tui.conftest import NARROW, WIDE, Open
-from tui.widgets.chatlog import ChatLog
+from tui.widgets.chatlog import KEPT, ChatLog
 from tui.widgets.composer import Composer
+from tui.widgets.exchange import Exchange
 
 T = scenes.T0 + 200
 READY = [*scenes.planned(), *scenes.run_ready(T)]
@@ -213,3 +214,34 @@ async def test_the_choice_is_marked_while_keys_go_to_it(console: Open) -> None:
         assert log.chosen is not None and log.chosen.chosen
         await desk.press("i")
         assert not log.chosen.chosen
+
+
+async def test_down_after_another_conversation_was_begun_ends_at_the_draft(console: Open) -> None:
+    async with console(TWO, NARROW) as desk:
+        composer = desk.app.screen.query_one(Composer)
+        await desk.press("i", *"draft", "up", "up")
+        desk.bus.publish(ev.ConversationStarted(t=T + 20, conversation="c2"))
+        desk.bus.publish(ev.ConversationClosed(t=T + 20, conversation="c1"))
+        await desk.settle()
+        await desk.press("down")
+        assert composer.text == "draft"
+
+
+async def test_exchanges_that_come_back_into_sight_stand_where_they_were(console: Open) -> None:
+    many = [
+        event
+        for i in range(KEPT + 10)
+        for event in (*scenes.asked(T + i, f"q{i}", f"question {i}"), *scenes.answered(T + i + 0.5, f"q{i}"))
+    ]
+    async with console([*READY, *many], NARROW) as desk:
+        log = desk.app.screen.query_one(ChatLog)
+        again = ev.RequestStarted(
+            t=T + 99, request="new", conversation="c1", prompt="again", replaces=f"q{KEPT - 20}"
+        )
+        desk.bus.publish(again)
+        await desk.settle()
+        names = [f"q{i}" for i in range(KEPT - 20)] + ["new"]
+        assert [one.request.id for one in log.query(Exchange)] == names
+        log.focus()
+        await desk.press("G", *["up"] * 3)
+        assert log.chosen is not None and log.chosen.request.id in names[-4:]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from core import events as ev
+from core.bus import Bus
 from core.circumstances import hosts
+from core.intents import Intents
 from core.joining import Wanted
 from core.plan.propose import split
 from core.session import format as session
@@ -14,9 +16,12 @@ from core.session.replay import Player
 from tests.tui import scenes
 from tests.tui.clusters import ASKED
 from tests.tui.conftest import NARROW, WIDE, Open
+from tui.app import ConsoleApp
+from tui.cli import UsageError
 from tui.widgets.chatlog import ChatLog
 from tui.widgets.cluster import ClusterPane
 from tui.widgets.composer import Composer
+from tui.widgets.figures import wall
 
 T = scenes.T0 + 200
 
@@ -271,3 +276,52 @@ async def test_the_chosen_device_stays_in_sight(console: Open) -> None:
                 pane.action_choose(step)
             await desk.settle()
             assert "›" in desk.text, desk.text
+
+
+async def test_the_card_of_a_plan_whose_device_is_away_says_so(console: Open) -> None:
+    weighed = split(scenes.SPEC, hosts(scenes.fold(scenes.planned())), scenes.SPLIT, 4096)
+    away = [
+        ev.DeviceSeen(t=T, device=name, name=name, address="10.0.0.2", status="lost") for name in scenes.NAMES
+    ]
+    for gone in (away[1:2], away):
+        async with console([*scenes.planned(), ev.PlanChosen(t=T, plan=weighed), *gone]) as desk:
+            await desk.press("p")
+            await desk.sees("Not compared with others: ")
+            assert "layers 12–21 (10)" in desk.text
+            await desk.press("escape")
+
+
+async def test_a_key_that_has_nothing_to_do_says_so(console: Open) -> None:
+    waiting = ev.RequestStarted(t=T, request="a", conversation="", prompt="Summarise", source="api")
+    async with console([*scenes.planned(), *scenes.run_ready(T)]) as desk:
+        await desk.press("s")
+        await desk.sees("Cannot end an answer: no answer is being written")
+        desk.bus.publish(waiting)
+        await desk.settle()
+        await desk.press("1", "G", "enter")
+        await desk.sees("A request: d ends it, K and J move it")
+    async with console([], playback=lambda bus: scenes.FakePlayback(bus, scenes.everything())) as desk:
+        for key, verb in {"l": "launch", "n": "start a new chat", "M": "choose a model"}.items():
+            await desk.press(key)
+            await desk.sees(f"Cannot {verb}: this is a replay")
+
+
+async def test_the_log_says_when_a_rank_wrote_a_line_however_late_it_is_looked_at(console: Open) -> None:
+    events = [*scenes.planned(), *scenes.run_ready(T)]
+    line = ev.RankLogged(t=T + 5, run="run-1", rank=1, line="out of memory")
+    later = ev.Alert(t=T + 6, level="error", subject="run", text="rank 1 is gone")
+    async with console([*events, line, later, ev.Tick(t=T + 500)], NARROW) as desk:
+        await desk.press("4")
+        rows = [row for row in desk.text.splitlines() if "out of memory" in row or "is gone" in row]
+        assert [row.split()[0] for row in rows] == [wall(T + 5), wall(T + 6)]
+
+
+async def test_what_was_typed_wrong_ends_the_console_with_the_code_for_that() -> None:
+    async def connect() -> Intents:
+        raise UsageError("there is no model nosuch")
+
+    app = ConsoleApp(Bus(), connect)
+    async with app.run_test() as pilot:
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
+    assert app.return_code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 
@@ -177,3 +178,11 @@ def test_of_thousands_of_links_those_that_fail_are_shown_and_a_filter_finds_the_
     assert "node-19 → node-18" in rows[2] and "no route" in rows[2]
     found = [row.plain for row in link_rows(state, 100, "node-17 node-16")]
     assert [row.split("  ")[0] for row in found[2:]] == ["node-16 → node-17", "node-17 → node-16"]
+
+
+def test_a_theme_whose_colours_charts_cannot_use_is_told_of(tmp_path: Path) -> None:
+    plain = (themes.folder() / "dark.toml").read_text()
+    for name, value in (("muted", "$foreground 60%"), ("series-3", "#12345g")):
+        (tmp_path / "mine.toml").write_text(re.sub(rf'(?m)^"?{name}"? = .*$', f'"{name}" = "{value}"', plain))
+        found, problems = themes.load(tmp_path)
+        assert not found and problems[0].startswith("mine.toml: ")

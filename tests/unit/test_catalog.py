@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.models.catalog import resolve
+from core.folders import typed
+from core.models.catalog import below, resolve
 from core.models.spec import ModelError
 
 
@@ -83,3 +84,11 @@ def test_a_main_reference_that_leads_nowhere_is_refused(hub: Path, commit: str) 
     (cached(hub, "models--org--name").parents[1] / "refs" / "main").write_text(commit)
     with pytest.raises(ModelError, match="snapshot"):
         resolve("org/name")
+
+
+def test_a_path_of_nobodys_and_one_that_cannot_be_looked_at_are_not_there(tmp_path: Path) -> None:
+    for name in ("~nobody-here/model", "x" * 300):
+        with pytest.raises(ModelError, match="no directory"):
+            resolve(name)
+    assert below(tmp_path / ("x" * 300)) == []
+    assert typed("~nobody-here/id") == Path("~nobody-here/id")

@@ -160,21 +160,11 @@ class BoardScreen(Explaining):
 
     def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str | None:
         """The reason an action is not possible now, None where there is none."""
-        return why_not(self.desk, action, *_layers(parameters))
+        return why_not(self.desk, action, *_layers(parameters)) if action in VERBS else None
 
     def _possible(self, written: str) -> bool | None:
         _, action, given = parse(written)
         return self.check_action(action, given)
-
-    def _explain(self, key: str) -> None:
-        """In a recording most keys are left out; they say so all the same."""
-        if not self.replay:
-            super()._explain(key)
-            return
-        for binding in self._bindings.key_to_bindings.get(key, ()):
-            _, action, given = parse(binding.action)
-            if action in VERBS and (reason := self.why_not(action, given)):
-                self.say_not(action, reason)
 
     def say_not(self, action: str, reason: str) -> None:
         """Where the eyes are: below the board."""
@@ -334,7 +324,8 @@ class BoardScreen(Explaining):
     def on_board_table_grabbed(self, message: BoardTable.Grabbed) -> None:
         """Take hold: of layers, a boundary, a device."""
         self.table.choose(message.device, message.layer if message.what == "block" else None)
-        if self.replay or self.desk.intents is None:
+        if reason := self.desk.why_not("take"):
+            self.say_not("pick", reason)
             return
         self.table.pick(Hold(what=message.what, device=message.device, layer=message.layer))
         self.paint()

@@ -295,6 +295,8 @@ class ConsoleScreen(Chatting, Questions, Playing):
             self.ask_of(message.key)
         elif message.key in state.peers:
             self.ask_how(intents, message.key)
+        elif message.key in state.requests:
+            self.notify("A request: d ends it, K and J move it in the queue", markup=False)
 
     def on_cluster_pane_moved(self, message: ClusterPane.Moved) -> None:
         """A request of the queue is to be answered sooner or later."""

@@ -1,4 +1,4 @@
-"""A screen that says why a dimmed key does nothing now, pressed or clicked."""
+"""A screen that says why a key does nothing now, pressed or clicked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui.widgets.keybar import KeyBar
 
 
 class Explaining(Closing[None]):
-    """Its `check_action` dims a key; its `why_not` knows the reason."""
+    """Its `check_action` dims a key or leaves it out; its `why_not` knows the reason, where there is one."""
 
     VERBS: ClassVar[Mapping[str, str]] = {}
     """What actions do, where their names are no verbs."""
@@ -37,7 +37,11 @@ class Explaining(Closing[None]):
 
     def _explain(self, key: str) -> None:
         known = self.active_bindings.get(key)
-        if known is not None and known.node is self and not known.enabled:
-            _, action, parameters = parse(known.binding.action)
-            if reason := self.why_not(action, parameters):
+        if known is not None and (known.node is not self or known.enabled):
+            return
+        for binding in self._bindings.key_to_bindings.get(key, ()):
+            _, action, parameters = parse(binding.action)
+            # Left out or dimmed, it does nothing, and says why.
+            if not self.check_action(action, parameters) and (reason := self.why_not(action, parameters)):
                 self.say_not(action, reason)
+                return

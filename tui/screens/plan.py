@@ -24,12 +24,17 @@ def card_lines(state: ClusterState, plan: Plan) -> list[str]:
     """The card of a plan as it compares in this state. Takes up to a second of computing."""
     # numpy and the solver: not before somebody wants to see this.
     from core.circumstances import hosts, wires
-    from core.plan.card import card, lines
+    from core.plan import card as cards
     from core.plan.setting import Setting
 
     if state.model is None or plan.forecast is None:
         return list(plan.why)
-    return lines(card(Setting(state.model, hosts(state), wires(state), plan.context), plan))
+    there = hosts(state)
+    planned = {device for stage in plan.stages for device in stage.devices}
+    if away := sorted(planned - {host.id for host in there}):
+        alone = cards.lines(cards.Card(plan=plan, why_not=(), what_if=()))
+        return [*alone, "", f"Not compared with others: {', '.join(away)} cannot be reached"]
+    return cards.lines(cards.card(Setting(state.model, there, wires(state), plan.context), plan))
 
 
 def styled(lines: list[str], plan: Plan, width: int) -> list[Content]:

@@ -13,6 +13,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from core.folders import typed
 from core.session.found import Found, found
 from core.text import clean_line, size
 from tui import keymap
@@ -91,7 +92,7 @@ class RecordingsScreen(Dialog[list[Path] | None]):
         path = await app_of(self).push_screen_wait(Entry("A recording", about="The path of an .exo file."))
         if not path:
             return
-        named = Path(path).expanduser()
+        named = typed(path)
         try:
             self._all = found(*self._named, named)
         except OSError as error:

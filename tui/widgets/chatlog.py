@@ -66,16 +66,19 @@ class ChatLog(VerticalScroll):
             await self._exchanges.pop(gone).remove()
         if self._chosen not in ids:
             self._chosen = None
-        for key in ids:
+        behind: Exchange | None = None
+        for key in reversed(ids):
             request = state.requests[key]
             exchange = self._exchanges.get(key)
             if exchange is None:
                 width = self.scrollable_content_region.width - 2
                 exchange = self._exchanges[key] = Exchange(request, state, width)
-                await self.mount(exchange)
+                await self.mount(exchange, before=behind)
                 self.anchor()
                 await asyncio.sleep(0)  # a long conversation must not hold up a key
             exchange.draw(request, state)
+            behind = exchange
+        self._exchanges = {key: self._exchanges[key] for key in ids}
         self._mark()
 
     def _note(self, ids: tuple[str, ...], hidden: int, hint: str) -> None:

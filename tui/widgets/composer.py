@@ -131,8 +131,8 @@ class Composer(TextArea):
     def _recall(self, at: int) -> None:
         if not self._at:
             self._draft = self.text
-        self._at = at
-        self._put(self._past[-at] if at else self._draft)
+        self._at = min(at, len(self._past))  # of another conversation there may be fewer
+        self._put(self._past[-self._at] if self._at else self._draft)
 
     def action_leave(self) -> None:
         """Back to the messages; an edit is given up."""

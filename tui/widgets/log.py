@@ -36,33 +36,24 @@ class Entry(NamedTuple):
     text: str
 
 
-class Journal:
-    """The log's memory of when each stderr line was first seen: lines carry no time of their own."""
-
-    def __init__(self) -> None:
-        self._run = ""
-        self._seen: dict[int, list[tuple[float, str]]] = {}
-
-    def entries(self, state: ClusterState) -> list[Entry]:
-        """Alerts, faults, the run's turns and its ranks' lines, oldest first."""
-        found: list[Entry] = []
-        for alert in state.alerts:
-            found.append(_entry(alert.t, alert.level, f"{alert.subject}: {alert.text}"))
-        for fault in state.faults:
-            found.append(_entry(fault.t, "warning", f"{fault.target}: {fault.kind}, on purpose"))
-        run = state.run
-        found += _turns(state, run) if run else ()
-        if run is None or run.id != self._run:
-            self._run, self._seen = run.id if run else "", {}
-        for rank in run.ranks if run else ():
-            who = f"rank {rank.rank} {device_name(state, rank.device)}"
-            lines = self._seen[rank.rank] = stamped(self._seen.get(rank.rank, []), rank.log, state.now)
-            found += [_stderr(t, who, text) for t, text in lines]
-        for verdict in state.verdicts:
-            if run is None or verdict.run != run.id:  # of another one all lines are here
-                who = f"rank {verdict.rank} {device_name(state, verdict.device)}"
-                found += [_stderr(verdict.t, who, text) for text in verdict.log]
-        return sorted(found, key=lambda entry: entry.t)
+def entries(state: ClusterState) -> list[Entry]:
+    """Alerts, faults, the run's turns and its ranks' lines, oldest first."""
+    found: list[Entry] = []
+    for alert in state.alerts:
+        found.append(_entry(alert.t, alert.level, f"{alert.subject}: {alert.text}"))
+    for fault in state.faults:
+        found.append(_entry(fault.t, "warning", f"{fault.target}: {fault.kind}, on purpose"))
+    run = state.run
+    found += _turns(state, run) if run else ()
+    for rank in run.ranks if run else ():
+        who = f"rank {rank.rank} {device_name(state, rank.device)}"
+        lines = zip(rank.logged, rank.log, strict=True)
+        found += [_stderr(t, who, text) for t, text in lines]
+    for verdict in state.verdicts:
+        if run is None or verdict.run != run.id:  # of another one all lines are here
+            who = f"rank {verdict.rank} {device_name(state, verdict.device)}"
+            found += [_stderr(verdict.t, who, text) for text in verdict.log]
+    return sorted(found, key=lambda entry: entry.t)
 
 
 def _entry(t: float, level: Level, text: str) -> Entry:
@@ -85,20 +76,6 @@ def _turns(state: ClusterState, run: Run) -> Iterator[Entry]:
         yield _entry(run.stopped.t, level, f"run: {run.stopped.reason or 'stopped'}")
 
 
-def stamped(seen: list[tuple[float, str]], log: Sequence[str], now: float) -> list[tuple[float, str]]:
-    """Each line of `log` with the time it was first seen.
-
-    The state keeps the newest lines only, so `log` continues some tail of what was seen; in a replay
-    that stepped back it is a beginning of it.
-    """
-    texts = [text for _, text in seen]
-    for start in range(len(texts) + 1):
-        both = min(len(texts) - start, len(log))
-        if texts[start : start + both] == list(log[:both]):
-            return [*seen[start : start + both], *((now, text) for text in log[both:])]
-    return [(now, text) for text in log]
-
-
 @lru_cache(2048)
 def entry_rows(entry: Entry, width: int) -> tuple[Content, ...]:
     """The entry on as many rows as it needs, its text in a column of its own where there is room."""
@@ -119,18 +96,17 @@ class LogRows(StateRows):
 
     def __init__(self) -> None:
         super().__init__()
-        self._journal = Journal()
         self.needle = ""
 
     def rows(self, state: ClusterState, width: int) -> Sequence[Content]:
         """Every entry, wrapped."""
-        entries = self._journal.entries(state)
-        if not entries:
+        known = entries(state)
+        if not known:
             return [Content.styled("nothing to report", "$muted")]
-        entries = [entry for entry in entries if matches(self.needle, f"{entry.mark} {entry.text}")]
-        if not entries:
+        found = [entry for entry in known if matches(self.needle, f"{entry.mark} {entry.text}")]
+        if not found:
             return [Content.styled("nothing matches the filter; esc clears it", "$muted")]
-        return [row for entry in entries for row in entry_rows(entry, width)]
+        return [row for entry in found for row in entry_rows(entry, width)]
 
 
 class LogPane(Vertical, Filtered):
