@@ -17,6 +17,9 @@ from core.text import clean_line
 
 FOLDER = Path(__file__).parent / "suites"
 
+KEPT = 8
+"""Contexts that ranks keep at a time, whether there is room for more or not (core.worker.slots.MOST)."""
+
 Tokens = Annotated[int, Meta(ge=1, le=10**7)]
 Known = Literal["auto", "even", "exo", "memory", "single", "neighbours"]
 """The planner's own plan; layers evenly; exo's rule; in proportion to memory; all on the device where that is
@@ -162,6 +165,9 @@ def decode(data: bytes) -> Suite:
         raise ValueError(f"repeats: most is {suite.repeats.most}, less than least, {suite.repeats.least}")
     if not suite.plans and not suite.plan:
         raise ValueError("no plan to measure: name one in `plans` or give a [[plan]]")
+    if any(suite.depth) and max(suite.concurrency) > KEPT:
+        told = f"{max(suite.concurrency)} requests at once, and a depth"
+        raise ValueError(f"{told}: ranks keep {KEPT} contexts at a time, so that others were read again")
     names = [*suite.plans, *(one.name for one in suite.plan)]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"plan {', '.join(sorted(twice))} is named twice")

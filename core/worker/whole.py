@@ -1,3 +1,4 @@
+# pyright: basic
 """Which layers of a model one stage must hold all of, by what config.json says; standard library only.
 
 For the console, before anything is copied or launched. A rank finds out for itself (wiring.py), of any

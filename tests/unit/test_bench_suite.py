@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from core.bench.contenders import Contenders
-from core.bench.suite import Point, Suite, SuiteError, decode, load, shipped
+from core.bench.suite import KEPT, Point, Suite, SuiteError, decode, load, shipped
 from core.plan.plan import Host
 from core.plan.propose import propose, split
 from core.shelf import Shelf
+from core.worker import slots
 from tests.unit.benches import SPEC
 
 GIB = 2**30
@@ -50,6 +51,10 @@ def test_the_hash_is_of_what_is_measured() -> None:
         ('name = "s"\nrepeats = { least = 5, most = 2 }', "less than least"),
         ('name = "s"\n[[plan]]\nname = "auto"\nsplit = [4]', "named twice"),
         ('name = "s"\n[[plan]]\nname = "x"\nsplit = [2, 2]\non = ["a"]', "2 parts on 1 devices"),
+        (
+            'name = "s"\ndepth = [0, 64]\nconcurrency = [1, 9]',
+            "9 requests at once, and a depth: ranks keep 8",
+        ),
         ("name = [", "Invalid value"),
     ],
 )
@@ -61,6 +66,12 @@ def test_a_wrong_suite_is_refused_by_reason(tmp_path: Path, text: str, said: str
     assert said in str(caught.value)
     with pytest.raises(SuiteError, match="neither a file nor one of depth, quick"):
         load("fast")
+
+
+def test_at_a_depth_so_many_requests_are_taken_as_there_are_caches() -> None:
+    assert KEPT == slots.MOST
+    assert max(decode(b'name = "s"\ndepth = [64]\nconcurrency = [8]').concurrency) == KEPT
+    assert decode(b'name = "s"\nconcurrency = [64]').room > 0
 
 
 def test_contenders_are_made_once_each_and_what_cannot_be_is_said() -> None:

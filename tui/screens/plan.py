@@ -32,7 +32,7 @@ def card_lines(state: ClusterState, plan: Plan) -> list[str]:
     there = hosts(state)
     planned = {device for stage in plan.stages for device in stage.devices}
     if away := sorted(planned - {host.id for host in there}):
-        alone = cards.lines(cards.Card(plan=plan, why_not=(), what_if=()))
+        alone = cards.lines(cards.Card(plan=plan, kv_bits=state.model.kv_bits, why_not=(), what_if=()))
         return [*alone, "", f"Not compared with others: {', '.join(away)} cannot be reached"]
     return cards.lines(cards.card(Setting(state.model, there, wires(state), plan.context), plan))
 
