@@ -6,9 +6,12 @@ import asyncio
 import secrets
 import time
 from collections.abc import Collection, Coroutine
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, get_args
+
+from msgspec.structs import replace
 
 from core import events as ev
 from core import exo
@@ -32,6 +35,7 @@ from core.membership import Membership
 from core.models.spec import ModelSpec
 from core.plan.memory import crowded, room
 from core.plan.plan import Plan
+from core.plan.propose import priced
 from core.planner import Planner
 from core.probe.message import Read
 from core.rehearsal.rehearsal import Rehearsal
@@ -87,7 +91,7 @@ class Cluster:
         self._tasks: set[asyncio.Task[None]] = set()
         self._membership = Membership(bus, config, rehearsal, self._spawn)
         members = self._membership.members
-        wish = wish or Wish(everywhere=rehearsal is not None)
+        wish = replace(wish or Wish(everywhere=rehearsal is not None), tunnel=config.run.tunnel)
         learnt = None if rehearsal else config.cache / "devices.json"
         self._cabling = Cabling(bus)
         self._routes = Routes(bus)
@@ -239,7 +243,8 @@ class Cluster:
         free = room(spec, plan, there)
         if not (self._recovery.under_way and plan.tokens):  # then not all samples are without the failed run
             plan = crowded(spec, plan, there, dequantised=options.dequantise)
-        self.run = Run(plan, spec, machines, self.bus.publish, limits, joined, options, free)
+        again = partial(priced, spec, there, joined)
+        self.run = Run(plan, spec, machines, self.bus.publish, limits, joined, options, free, again)
         await self.run.start()
         self._queue.put_all(self.run)
         self._spawn(self.run.watch())

@@ -12,9 +12,8 @@ from core.bus import Bus
 from core.circumstances import Circumstances, circumstances, hosts, obstacle, wires
 from core.plan.backend import refit
 from core.plan.edit import BY_HAND
-from core.plan.memory import crowded
-from core.plan.plan import Plan, PlanError
-from core.plan.setting import Setting
+from core.plan.plan import Plan
+from core.plan.propose import priced
 from core.state import ClusterState
 
 
@@ -92,19 +91,6 @@ class Handmade:
 
 def _priced(state: ClusterState, plan: Plan) -> Plan:
     """The plan with its figures in this state and what to say of it; without, where they cannot be had."""
-    # numpy: not before somebody has a plan of his own.
-    from core.plan.explain import reasons
-    from core.plan.forecast import Pricing
-
-    bare = replace(plan, forecast=None, why=BY_HAND)
     if state.model is None:
-        return bare
-    try:
-        setting = Setting(state.model, hosts(state), wires(state), plan.context)
-    except PlanError:
-        return bare
-    forecast = Pricing(setting).figures(plan.stages)
-    if forecast is None:
-        return bare
-    why = (*BY_HAND, *reasons(setting, plan.stages, forecast))
-    return crowded(state.model, replace(plan, forecast=forecast, why=why), setting.hosts.values())
+        return replace(plan, forecast=None, why=BY_HAND)
+    return priced(state.model, hosts(state), wires(state), plan, BY_HAND)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from core.models.spec import ModelSpec
-from core.plan.backend import Asked
+from core.plan.backend import Asked, within
 from core.plan.plan import Host, Plan, PlanError, Wire
 from core.plan.propose import Mode, propose, seats, split
 
@@ -35,6 +35,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """Devices of the split, in order, `a+b` for two that share their layers; by name when left out."""
     everywhere: bool = False
     """Use every device that leaves most of the speed, as a rehearsal does."""
+    tunnel: bool = False
+    """What ranks send each other goes through SSH, which RDMA does not."""
 
     def model(self, spec: ModelSpec) -> ModelSpec:
         """The model as it is to be run. Raises ModelError where its cache cannot have so few bits."""
@@ -45,6 +47,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         if not hosts:
             raise PlanError("no device is ready")
         context = min(self.context, spec.context)
+        if self.tunnel and self.backend == "auto":
+            wires = within(wires, "sockets")
         if self.split:
             by_name = {host.id: host for host in hosts}
             chosen = self.on or sorted(by_name)[: len(self.split)]

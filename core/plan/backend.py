@@ -52,6 +52,11 @@ def choose(stages: Sequence[Stage], wires: Sequence[Wire] = (), asked: Asked = "
             )
 
 
+def within(wires: Sequence[Wire], backend: Asked | Backend) -> list[Wire]:
+    """The wires that a backend can use: those of RDMA only where it is RDMA, or may be."""
+    return [wire for wire in wires if wire.kind != "rdma" or backend in ("auto", *RDMA)]
+
+
 def refit(backend: Backend, stages: Sequence[Stage], wires: Sequence[Wire]) -> Backend:
     """The backend of a plan whose stages were changed: the same where it can carry these too."""
     shared = any(stage.members for stage in stages)

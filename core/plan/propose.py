@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
 from core.models.spec import ModelSpec
 from core.plan import backend, memory
-from core.plan.backend import Asked
+from core.plan.backend import Asked, within
 from core.plan.check import check_cover, misplaced
 from core.plan.choose import choose, spread
 from core.plan.explain import as_stages, reasons
 from core.plan.forecast import Pricing
-from core.plan.plan import Host, Plan, PlanError, Stage, Wire
+from core.plan.plan import Backend, Host, Plan, PlanError, Stage, Wire
 from core.plan.problem import Caps
 from core.plan.remedy import shortage
 from core.plan.setting import Setting
@@ -21,6 +23,8 @@ from core.plan.tensor import best_group, must_share
 from core.text import size
 
 Mode = Literal["auto", "pipeline", "tensor"]
+EXACT = 1e-7
+"""A gap below this is none."""
 MOST_HYBRID = 6
 """Devices up to which pipelines of tensor groups are looked for."""
 WORTH = 0.05
@@ -44,7 +48,7 @@ def propose(
     `auto` weighs tensor groups where all their devices are joined by RDMA; over anything else `tensor` has
     to be asked for. Raises PlanError when none fits, with what is missing and the smallest remedy.
     """
-    setting = Setting(spec, hosts, wires, context)
+    setting = Setting(spec, hosts, within(wires, asked), context)
     problem = setting.problem()
     if mode == "tensor":
         return _explained(setting, best_group(setting), asked, None, notes)
@@ -53,13 +57,33 @@ def propose(
             shares = [max(1.0, device.mem - problem.constants.runtime_bytes) for device in problem.devices]
             spans = spread(problem, shares)
             return _explained(setting, as_stages(spans), asked, None, notes)
-        choice = choose(problem)
+        stages, gap = _pipeline(setting)
     except NoPlan:
         raise PlanError(shortage(spec, hosts, wires, context)) from None
-    stages, gap = as_stages(choice.spans), choice.gap
     if mode == "auto" and any(wire.kind == "rdma" for wire in setting.wires):
         stages, gap = _shared(setting, stages, gap)
     return _explained(setting, stages, asked, gap, notes)
+
+
+def _pipeline(setting: Setting) -> tuple[list[Stage], float]:
+    """The best stages of single devices, and how far from the fastest they can be. Raises NoPlan."""
+    choice = choose(setting.problem())
+    stages = as_stages(choice.spans)
+    carried = _carried(setting, stages)
+    if carried.wires == setting.wires:
+        return stages, choice.gap
+    # RDMA joins some of them and not all, so that it carries none: it made others seem faster than they are.
+    least = Pricing(setting).decode_s(stages) * (1 - choice.gap)
+    stages = as_stages(choose(carried.problem()).spans)
+    gap = 1 - least / Pricing(_carried(setting, stages)).decode_s(stages)
+    return stages, gap if gap > EXACT else 0.0
+
+
+def _carried(setting: Setting, stages: Sequence[Stage], carrier: Backend | None = None) -> Setting:
+    """The setting as these stages find it: without RDMA where that does not carry them."""
+    if len(stages) == len(stages[0].devices) == 1:
+        return setting
+    return setting.over(carrier or backend.choose(stages, setting.wires).backend)
 
 
 def _shared(setting: Setting, stages: list[Stage], gap: float) -> tuple[list[Stage], float]:
@@ -67,7 +91,7 @@ def _shared(setting: Setting, stages: list[Stage], gap: float) -> tuple[list[Sta
     where those are not clearly slower."""
     hybrid = len(setting.hosts) <= MOST_HYBRID
     found = solve(setting.problem(caps=Caps(tensor=True, hybrid=hybrid, tp_needs_rdma=True)))
-    if found.value > Pricing(setting).decode_s(stages) * (1 - WORTH):
+    if found.value > Pricing(_carried(setting, stages)).decode_s(stages) * (1 - WORTH):
         return stages, gap
     return as_stages(found.spans), found.gap
 
@@ -124,16 +148,34 @@ def split(
                     f"{name} is {size(missing)} short of memory for layers "
                     f"{stage.start} to {stage.end - 1} at context {context}"
                 )
-    setting = Setting(spec, hosts, wires, context)
+    setting = Setting(spec, hosts, within(wires, asked), context)
     must_share(setting, stages)
     return _explained(setting, stages, asked, None, ("the split asked for", *notes))
+
+
+def priced(
+    spec: ModelSpec, hosts: Sequence[Host], wires: Sequence[Wire], plan: Plan, notes: Sequence[str]
+) -> Plan:
+    """A plan that is there already with its figures on these devices, and what to say of it after `notes`;
+    without figures where they cannot be had."""
+    bare = replace(plan, forecast=None, why=tuple(notes))
+    try:
+        setting = _carried(Setting(spec, hosts, wires, plan.context), plan.stages, plan.backend)
+    except PlanError:
+        return bare
+    forecast = Pricing(setting).figures(plan.stages)
+    if forecast is None:
+        return bare
+    why = (*notes, *reasons(setting, plan.stages, forecast))
+    return memory.crowded(spec, replace(plan, forecast=forecast, why=why), setting.hosts.values())
 
 
 def _explained(
     setting: Setting, stages: Sequence[Stage], asked: Asked, gap: float | None, notes: Sequence[str]
 ) -> Plan:
-    forecast = Pricing(setting).forecast(stages, gap)
     carrier = backend.choose(stages, setting.wires, asked)
+    setting = _carried(setting, stages, carrier.backend)
+    forecast = Pricing(setting).forecast(stages, gap)
     plan = Plan(
         model=setting.spec.name,
         layers=setting.spec.layers,

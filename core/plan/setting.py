@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from itertools import combinations, groupby
 
 from msgspec.structs import replace
 
 from core.models.spec import SHARERS, ModelSpec
 from core.plan import chips, memory
+from core.plan.backend import within
 from core.plan.chips import MEDIA, Medium, chip
-from core.plan.plan import Confidence, Host, PlanError, Wire
+from core.plan.plan import Backend, Confidence, Host, PlanError, Wire
 from core.plan.problem import Caps, Device, LayerRun, Link, Model, Objective, Problem, Request
 
 
@@ -55,6 +57,12 @@ class Setting:
         """The same with only these hosts."""
         hosts = [self.hosts[name] for name in names]
         return Setting(self.spec, hosts, self.wires, self.context, self.prompt)
+
+    def over(self, backend: Backend) -> Setting:
+        """The same as what is carried by a backend finds it."""
+        made = copy(self)
+        made.wires = within(self.wires, backend)
+        return made
 
     def _device(self, host: Host) -> Device:
         known = chip(host.chip, host.cores)

@@ -64,6 +64,15 @@ class Begun(NamedTuple):
     ttft_s: float | None
 
 
+Price = Callable[[Plan, Sequence[str]], Plan]
+"""The plan with its figures, and what to say of it after something."""
+
+
+def unpriced(plan: Plan, notes: Sequence[str]) -> Plan:
+    """The plan without figures, where nobody has any."""
+    return replace(plan, forecast=None, why=tuple(notes))
+
+
 class Run:
     """One launched plan. `publish` receives everything that happens."""
 
@@ -77,9 +86,11 @@ class Run:
         wires: Sequence[Wire] = (),
         options: Options | None = None,
         room: Mapping[str, int] | None = None,
+        priced: Price = unpriced,
     ) -> None:
         """`wires` between the machines as they are now: RDMA is set up by them. `room`: bytes
-        that weights may take, by device, should they be dequantised."""
+        that weights may take, by device, should they be dequantised. `priced`: for a plan that another
+        backend carries than was planned; called in a thread."""
         self.id = secrets.token_hex(4)
         self.plan = plan
         self._spec = spec
@@ -99,6 +110,7 @@ class Run:
         self._wires = wires
         self._options = options or Options()
         self._room = room or {}
+        self._priced = priced
         self._tunnels = Tunnels()
         self.ranks = self._fresh()
 
@@ -137,12 +149,14 @@ class Run:
     async def _go_without_rdma(self, reason: str) -> None:
         """Start over on what carries the same stages otherwise, and say so."""
         await asyncio.gather(*(rank.stop(STOP_S) for rank in self.ranks))
-        if self.stopping:
-            raise LaunchError("it was stopped")
         carrier = choose(self.plan.stages)
         why = f"RDMA did not come up, {carrier.backend} carries it instead: {reason}"
         self._alert("warning", f"run {self.id}", why)
-        self.plan = replace(self.plan, backend=carrier.backend, why=(why, *self.plan.why))
+        plan = replace(self.plan, backend=carrier.backend)
+        priced = await asyncio.to_thread(self._priced, plan, (why,))
+        if self.stopping:
+            raise LaunchError("it was stopped")
+        self.plan = replace(plan, forecast=priced.forecast, why=priced.why)
         self.ranks = self._fresh()
         self._say_started()
 

@@ -24,4 +24,5 @@ async def test_a_run_that_rdma_does_not_carry_goes_on_without(tiny, alone, tmp_p
         assert told[0].startswith("RDMA did not come up, sockets carries it instead: rank ")
         assert "Cannot initialize jaccl" in told[0]
         assert run.plan.why[0] == told[0]
+        assert run.plan.forecast.decode_tps < state.plan.forecast.decode_tps
         assert (run.blamed, live.bus.state.recovery) == (None, None)

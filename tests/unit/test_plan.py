@@ -10,9 +10,10 @@ from core.models.spec import ModelSpec
 from core.plan.check import Held, certify, check_cover
 from core.plan.cost import Costs, works
 from core.plan.memory import footprint, usable
-from core.plan.plan import Host, PlanError, Stage, Wire
-from core.plan.propose import propose, split
+from core.plan.plan import Host, Plan, PlanError, Stage, Wire
+from core.plan.propose import priced, propose, split
 from core.plan.setting import Setting
+from core.wish import Wish
 
 GIB = 2**30
 SPEC = ModelSpec(
@@ -138,6 +139,50 @@ def test_tensor_groups_are_taken_unasked_only_over_rdma() -> None:
         plan = propose(divisible, hosts(2, 2), joined, 1024)
         assert plan.groups == sizes, kind
         assert propose(divisible, hosts(2, 2), joined, 1024, mode="pipeline").groups == (1,)
+
+
+def figures(plan: Plan) -> float:
+    assert plan.forecast is not None
+    return plan.forecast.decode_tps
+
+
+def test_what_rdma_does_not_carry_is_planned_and_priced_without_it() -> None:
+    divisible = replace(SPEC, heads=8, kv_heads=2)
+    over_ip = [Wire(a="h0", b="h1", kind="ethernet", rtt_us=300)]
+    joined, two = [*over_ip, Wire(a="h0", b="h1", kind="rdma")], hosts(0.8, 0.8)
+    assert propose(divisible, two, joined, 1024).backend == "jaccl"
+    for asked in ("sockets", "ring"):
+        plan = propose(divisible, two, joined, 1024, asked=asked)
+        assert (plan.groups, plan.backend) == ((1, 1), asked)
+        assert figures(plan) == figures(propose(divisible, two, over_ip, 1024, asked=asked))
+    group = propose(divisible, two, joined, 1024, asked="ring", mode="tensor")
+    assert (group.groups, group.backend) == ((2,), "ring")
+    assert figures(group) == figures(propose(divisible, two, over_ip, 1024, mode="tensor"))
+    halves = [15, 15]
+    by_hand = split(divisible, two, halves, 1024, wires=joined, asked="sockets")
+    assert figures(by_hand) == figures(split(divisible, two, halves, 1024, wires=over_ip))
+    through_ssh = Wish(tunnel=True, context=1024).plan(divisible, two, joined)
+    assert (through_ssh.groups, through_ssh.backend) == ((1, 1), "sockets")
+    assert figures(through_ssh) == figures(propose(divisible, two, over_ip, 1024))
+
+
+def test_rdma_that_joins_some_of_a_pipeline_makes_it_no_faster() -> None:
+    ethernet = [replace(wire, kind="ethernet") for wire in cables("h0", "h1", "h2", rtt_us=300)]
+    three, joined = hosts(0.5, 0.5, 0.5), [*ethernet, Wire(a="h0", b="h1", kind="rdma")]
+    plan, without = propose(SPEC, three, joined, 1024), propose(SPEC, three, ethernet, 1024)
+    assert (len(plan.stages), plan.backend) == (3, "sockets")
+    assert figures(plan) == figures(without)
+    assert plan.forecast is not None and plan.forecast.gap is not None and 0 < plan.forecast.gap < 0.1
+
+
+def test_a_plan_that_another_backend_carries_is_priced_anew() -> None:
+    over_ip = [Wire(a="h0", b="h1", kind="ethernet", rtt_us=300)]
+    joined, two = [*over_ip, Wire(a="h0", b="h1", kind="rdma")], hosts(2, 2)
+    plan = split(SPEC, two, [15, 15], 1024, wires=joined)
+    assert plan.backend == "jaccl"
+    again = priced(SPEC, two, joined, replace(plan, backend="sockets"), ["because"])
+    assert figures(again) == figures(split(SPEC, two, [15, 15], 1024, wires=over_ip)) < figures(plan)
+    assert again.why[0] == "because"
 
 
 def test_a_split_may_name_groups() -> None:
