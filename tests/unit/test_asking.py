@@ -29,6 +29,8 @@ LIMIT = 30.0
 class Machine:
     """One on which a launch fails, each time with another word."""
 
+    models = ""
+
     def __init__(self) -> None:
         self.tries = 0
 
