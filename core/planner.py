@@ -71,7 +71,8 @@ class Planner:
                 self._task = asyncio.create_task(self._follow())
 
     async def settled(self) -> None:
-        """Return once the plan is the one for the cluster as it is."""
+        """Return once the plan is the one for the cluster as it is, without what a run before has held."""
+        await self._bus.until(lambda state: not unsettled(state))
         while self._stale() or (self._task is not None and not self._task.done()):
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._follow())
