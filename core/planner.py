@@ -14,7 +14,7 @@ from core.bus import Bus
 from core.circumstances import Circumstances, circumstances, hosts, obstacle, unsettled, wires
 from core.models.spec import ModelSpec
 from core.plan.calibrate import WORTH, Timing, gain, learn
-from core.plan.plan import Plan, PlanError
+from core.plan.plan import Plan, PlanError, Tuning
 from core.plan.setting import Setting
 from core.state import ClusterState
 from core.tunings import keep, recall
@@ -39,7 +39,9 @@ class Planner:
         self._task: asyncio.Task[None] | None = None
         self._comparing: asyncio.Task[None] | None = None
         self._memory = memory
-        self._tunings = recall(memory)
+        self._limits = memory.with_name("limits.json") if memory else None
+        self._tunings = recall(memory, Tuning)
+        self._working_sets = recall(self._limits, int)
         self._learnt: set[str] = set()
         """Requests that have taught all they can."""
 
@@ -51,8 +53,10 @@ class Planner:
             self._spec, self._planned_for = event.spec, Circumstances()
         if isinstance(event, ev.RankTimed | ev.RequestDone):
             self._learn(event.request)
-        if isinstance(event, ev.DeviceFacts) and (known := self._tunings.get(event.device)):
-            self._bus.publish(ev.DeviceTuned(t=event.t, device=event.device, tuning=known))
+        if isinstance(event, ev.RankHello) and event.memory_limit:
+            self._limit(event.rank, event.memory_limit)
+        if isinstance(event, ev.DeviceFacts):
+            self._recollect(event.device)
         telling = (
             ev.ModelChosen
             | ev.DeviceSeen
@@ -145,6 +149,26 @@ class Planner:
     def _make(self, spec: ModelSpec, state: ClusterState) -> Plan:
         return self._wish.plan(spec, hosts(state), wires(state))
 
+    def _recollect(self, device: str) -> None:
+        """Say what runs of before have taught about a device."""
+        if known := self._tunings.get(device):
+            self._bus.publish(ev.DeviceTuned(t=time.time(), device=device, tuning=known))
+        if size := self._working_sets.get(device):
+            self._bus.publish(ev.DeviceLimited(t=time.time(), device=device, working_set=size))
+
+    def _limit(self, rank: int, working_set: int) -> None:
+        """What a rank says of its device's working set counts from here, where the device has not set it."""
+        run = self._bus.state.run
+        if run is None or not 0 <= rank < len(run.ranks):
+            return
+        device = self._bus.state.devices.get(run.ranks[rank].device)
+        if device is None or device.sample is None or not device.sample.assumed:
+            return
+        if device.working_set != working_set:
+            self._working_sets[device.id] = working_set
+            self._bus.publish(ev.DeviceLimited(t=time.time(), device=device.id, working_set=working_set))
+            keep(self._limits, int, {device.id: working_set})
+
     def _learn(self, name: str) -> None:
         """Refit devices to a finished request, once every rank has said where its time went."""
         state = self._bus.state
@@ -182,7 +206,7 @@ class Planner:
                 "predicted; plans now reckon with that",
             )
         if lessons:
-            keep(self._memory, {lesson.device: lesson.tuning for lesson in lessons})
+            keep(self._memory, Tuning, {lesson.device: lesson.tuning for lesson in lessons})
             self._comparing = asyncio.create_task(self._compare())
 
     async def _compare(self) -> None:

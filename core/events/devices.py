@@ -78,6 +78,8 @@ class DeviceSample(Event, frozen=True, kw_only=True):
     memory_used: int
     memory_limit: int
     """What ranks may use: on a Mac the GPU working set, elsewhere RAM or the budget."""
+    assumed: bool = False
+    """That limit is macOS's default as estimated, which a rank can tell better."""
     swap_used: int | None = None
     load: float | None = None
     """One-minute load average."""
@@ -158,6 +160,14 @@ class DeviceTuned(Event, frozen=True, kw_only=True):
     tuning: Tuning
 
 
+class DeviceLimited(Event, frozen=True, kw_only=True):
+    """What Metal recommends as a device's working set, as a rank said: its limit from here, where that was
+    assumed."""
+
+    device: str
+    working_set: int
+
+
 class ExoSeen(Event, frozen=True, kw_only=True):
     """exo answers on a device of the cluster: `node` is its id there, empty when it no longer does."""
 
@@ -176,5 +186,6 @@ DeviceEvent = (
     | PathsChecked
     | DeviceProvisioned
     | DeviceTuned
+    | DeviceLimited
     | ExoSeen
 )

@@ -51,11 +51,13 @@ def sample(message: Sample, device: str, t: float) -> DeviceSample:
     """
     keys = fields(message.sources.get("sysctl", ""))
     total = integer(keys.get("hw.memsize"), "hw.memsize")
+    assumed = False
     if "budget" in message.sources:
         total = limit = integer(message.sources["budget"], "the budget")
         used = integer(message.sources.get("tree"), "the process tree's memory")
     else:
-        limit = working_set(total, integer(keys.get("iogpu.wired_limit_mb", "0"), "iogpu.wired_limit_mb"))
+        wired = integer(keys.get("iogpu.wired_limit_mb", "0"), "iogpu.wired_limit_mb")
+        limit, assumed = working_set(total, wired), wired <= 0
         used = min(total, memory_used(message.sources.get("vm_stat", "")))
     # A comma is what sysctl writes in some locales.
     swap = re.search(r"used = (\d{1,9})(?:[.,](\d{1,6}))?([KMGT])", keys.get("vm.swapusage", ""))
@@ -66,6 +68,7 @@ def sample(message: Sample, device: str, t: float) -> DeviceSample:
         memory_total=total,
         memory_used=used,
         memory_limit=limit,
+        assumed=assumed,
         swap_used=int(float(f"{swap[1]}.{swap[2] or 0}") * UNITS[swap[3]]) if swap else None,
         load=float(f"{load[1]}.{load[2]}") if load else None,
         pressure=PRESSURE.get(keys.get("kern.memorystatus_vm_pressure_level", "")),

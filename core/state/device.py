@@ -30,6 +30,8 @@ class Device(Struct, frozen=True, kw_only=True):
     memory: Series = Series()
     """Memory in use, bytes."""
     tuning: Tuning | None = None
+    working_set: int | None = None
+    """What Metal recommends, as a rank said."""
     wiring: Wiring | None = None
     kept: ev.DeviceKept | None = None
     gaps: dict[str, str] = {}
@@ -72,6 +74,10 @@ def after(devices: dict[str, Device], event: ev.DeviceEvent) -> dict[str, Device
             device = replace(device, provisioned=event)
         case ev.DeviceTuned():
             device = replace(device, tuning=event.tuning)
+        case ev.DeviceLimited():
+            device = replace(device, working_set=event.working_set)
+            if device.sample is not None:
+                device = replace(device, sample=_limited(device.sample, event.working_set))
         case ev.DeviceWired():
             device = replace(device, wiring=event.wiring)
         case ev.DeviceKept():
@@ -81,5 +87,13 @@ def after(devices: dict[str, Device], event: ev.DeviceEvent) -> dict[str, Device
         case ev.ExoSeen():
             device = replace(device, exo=event.node)
         case ev.DeviceSample():
-            device = replace(device, sample=event, memory=device.memory.push(event.t, event.memory_used))
+            sample = _limited(event, device.working_set)
+            device = replace(device, sample=sample, memory=device.memory.push(event.t, event.memory_used))
     return {**devices, device.id: device}
+
+
+def _limited(sample: ev.DeviceSample, working_set: int | None) -> ev.DeviceSample:
+    """The sample with the limit that Metal recommends, where its own is assumed."""
+    if not sample.assumed or not working_set:
+        return sample
+    return replace(sample, memory_limit=min(working_set, sample.memory_total))

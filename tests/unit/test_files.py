@@ -32,7 +32,7 @@ sys.stdin.readline()
 for name in names:
     keep(folder, DeviceEntry(f"{name}.local"))
     assert not asyncio.run(library.add(str(folder / name)))
-    tunings.keep(folder / "devices.json", {name: Tuning(0.5, 1.0, 50)})
+    tunings.keep(folder / "devices.json", Tuning, {name: Tuning(0.5, 1.0, 50)})
 """
 
 
@@ -62,17 +62,17 @@ def test_two_consoles_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
 def test_what_was_learnt_is_added_to_what_is_there_and_damage_is_no_end(tmp_path: Path) -> None:
     memory = tmp_path / "cache" / "devices.json"
     a, b = Tuning(0.5, 1.0, 50), Tuning(0.6, 2.0, 60)
-    tunings.keep(memory, {"a": a})
-    tunings.keep(memory, {"a": b, "b": b})
-    assert tunings.recall(memory) == {"a": b, "b": b}
+    tunings.keep(memory, Tuning, {"a": a})
+    tunings.keep(memory, Tuning, {"a": b, "b": b})
+    assert tunings.recall(memory, Tuning) == {"a": b, "b": b}
     memory.write_bytes(b"\xff{")
-    assert tunings.recall(memory) == {}
-    tunings.keep(memory, {"a": a})
+    assert tunings.recall(memory, Tuning) == {}
+    tunings.keep(memory, Tuning, {"a": a})
     assert msgspec.json.decode(memory.read_bytes(), type=dict[str, Tuning]) == {"a": a}
     memory.unlink()
     memory.mkdir()
-    tunings.keep(memory, {"a": a})  # is not worth a word
-    tunings.keep(None, {"a": a})
+    tunings.keep(memory, Tuning, {"a": a})  # is not worth a word
+    tunings.keep(None, Tuning, {"a": a})
 
 
 def test_a_file_is_held_where_a_link_leads(tmp_path: Path) -> None:

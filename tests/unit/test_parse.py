@@ -144,6 +144,12 @@ def test_a_mac_without_the_optional_keys_still_has_memory() -> None:
     assert (sample.swap_used, sample.load, sample.memory_total) == (None, None, 32 * GIB)
 
 
+@pytest.mark.parametrize(("wired_mb", "assumed"), [(0, True), (28672, False)])
+def test_a_limit_that_nobody_has_set_is_said_to_be_assumed(wired_mb: int, assumed: bool) -> None:
+    keys = f"hw.memsize: 34359738368\niogpu.wired_limit_mb: {wired_mb}"
+    assert macos.sample(mac_sample(keys), "a", 1.0).assumed is assumed
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -11,12 +11,13 @@ import pytest
 from core import events as ev
 from core import planner
 from core.bus import Bus
+from core.circumstances import hosts
 from core.config import Config
 from core.intents import why_not_launch
 from core.library import Library
 from core.models.found import Model
 from core.models.spec import ModelSpec
-from core.plan.plan import Tuning
+from core.plan.plan import Host, Tuning
 from core.planner import Planner
 from core.wish import Wish
 
@@ -160,3 +161,48 @@ async def test_whether_a_model_fits_is_asked_again_once_memory_is_another(
         await live.use(a=40)
         again = await library.fit(model)
         assert again is not None and again.alone == ()
+
+
+def hello(limit: int) -> ev.RankHello:
+    return ev.RankHello(
+        t=4.0, run="r", rank=0, pid=1, python="3.11", mlx="0", mlx_lm="0", compute="gpu", memory_limit=limit
+    )
+
+
+def mac(assumed: bool) -> list[ev.AnyEvent]:
+    facts = ev.DeviceFacts(
+        t=0.5,
+        device="a",
+        system="Darwin",
+        release="26",
+        machine="arm64",
+        chip="Apple M4",
+        cores=10,
+        python="3",
+    )
+    sample = ev.DeviceSample(
+        t=0.5, device="a", memory_total=96 * GIB, memory_used=0, memory_limit=64 * GIB, assumed=assumed
+    )
+    return [ev.DeviceSeen(t=0.5, device="a", name="a", address="a", status="ready"), facts, sample]
+
+
+@pytest.mark.parametrize("assumed", [True, False])
+async def test_what_metal_recommends_counts_where_the_limit_was_assumed(
+    assumed: bool, tmp_path: Path
+) -> None:
+    kept = tmp_path / "devices.json"
+
+    async def limits(*events: ev.AnyEvent) -> list[int]:
+        bus = Bus()
+        planner = Planner(bus, SPEC, Wish(), kept)
+        bus.subscribe(planner.consider)
+        for event in [ev.ModelChosen(t=0.5, spec=SPEC), *mac(assumed), *events, *mac(assumed)]:
+            bus.publish(event)
+        found = [host.memory_limit // GIB for host in hosts(bus.state)]
+        await planner.close()
+        return found
+
+    plan = Wish().plan(SPEC, [Host("a", 64 * GIB)])
+    told = [80 if assumed else 64]
+    assert await limits(ev.RunStarted(t=3.0, run="r", plan=plan), hello(80 * GIB)) == told
+    assert await limits() == told  # another console, later
