@@ -189,6 +189,8 @@ class Planner:
                 prompt=max(0, done.prompt_tokens - done.reused_tokens),
                 tokens=done.tokens,
                 merged=timed.merged,
+                decode_s=timed.decode_s,
+                decode_steps=timed.decode_steps,
             )
             for rank, timed in request.ranks.items()
         }

@@ -111,6 +111,8 @@ class RankTimed(Event, frozen=True, kw_only=True):
     """Where one rank's time went during a request. `merged` of its steps served other requests as well.
 
     `wait_s` is for neighbours; `send_s` of it was spent handing over to one, until the network took it all.
+    `decode_s` of the computing, in `decode_steps`, was for its tokens, the rest for its prompt; None where
+    that was not told.
     """
 
     request: str
@@ -121,6 +123,8 @@ class RankTimed(Event, frozen=True, kw_only=True):
     peak: int
     merged: int = 0
     send_s: float = 0.0
+    decode_s: float | None = None
+    decode_steps: int = 0
 
 
 class RequestDone(Event, frozen=True, kw_only=True):

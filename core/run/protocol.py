@@ -96,6 +96,8 @@ class Timed(Said, frozen=True):
     peak: int
     merged: int = 0
     send_s: float = 0.0
+    decode_s: float | None = None
+    decode_steps: int = 0
 
 
 class Done(Said, frozen=True):

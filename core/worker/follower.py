@@ -123,7 +123,7 @@ class Follower:
         stage = self._stage
         held, answering, hidden = self._expected(frame)
         meters = [one.meter for one in answering]
-        self._clock.begin(meters)
+        self._clock.begin(meters, decoding=Flag.SAMPLE in frame.flags)
         out = self._forward(stage.adopt(hidden, Flag.LIFTED in frame.flags), held)
         if not stage.last:
             said = hidden_frame(stage, held, frame, out)

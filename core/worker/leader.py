@@ -199,7 +199,7 @@ class Leader:
         ids = stream.prompt[at : min(at + chunk, len(stream.prompt) - 1)]
         slot.tokens += ids
         began = time.perf_counter()
-        self._clock.begin([meter])
+        self._clock.begin([meter], decoding=False)
         step = self._told(Frame(Op.STEP, slot.index, at))
         out = self._forward(step, mx.array([ids]), slot.caches)
         if self._wire is not None:
@@ -224,7 +224,7 @@ class Leader:
         ids = mx.array([[stream.token] for stream in streams])
         held, step = self._held(group)
         meters = [stream.meter for stream in streams if stream.meter is not None]
-        self._clock.begin(meters)
+        self._clock.begin(meters, decoding=True)
         for stream in streams:
             assert stream.slot is not None
             stream.slot.tokens.append(stream.token)

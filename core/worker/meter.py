@@ -36,13 +36,13 @@ class Clock:
         since = time.perf_counter() - self._since if self._state in states else 0.0
         return sum(self._seconds[state] for state in states) + since
 
-    def begin(self, meters: Sequence[Meter]) -> None:
-        """A step begins, for these requests."""
+    def begin(self, meters: Sequence[Meter], *, decoding: bool) -> None:
+        """A step begins, for these requests: a token of each, or a piece of one's prompt."""
         self.now("busy")
         self._steps += 1
         self._rows += len(meters)
         for meter in meters:
-            meter.begin(len(meters))
+            meter.begin(len(meters), decoding)
 
     def end(self, meters: Sequence[Meter], state: str) -> None:
         """It is computed."""
@@ -68,19 +68,23 @@ class Meter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waited, self._sent = clock.read("waiting", "sending"), clock.read("sending")
-        self._computed = 0.0
+        self._computed = self._decoded = 0.0
         self._begun = 0.0
-        self._steps = self._merged = 0
+        self._steps = self._merged = self._tokens = 0
+        self._decoding = False
 
-    def begin(self, rows: int) -> None:
+    def begin(self, rows: int, decoding: bool) -> None:
         """What is computed from here is for so many requests, this one among them."""
-        self._begun = self._clock.read("busy")
+        self._begun, self._decoding = self._clock.read("busy"), decoding
         self._steps += 1
         self._merged += rows > 1
+        self._tokens += decoding
 
     def end(self) -> None:
         """Up to here."""
-        self._computed += self._clock.read("busy") - self._begun
+        seconds = self._clock.read("busy") - self._begun
+        self._computed += seconds
+        self._decoded += seconds * self._decoding
 
     def report(self, channel: Channel, request: str) -> None:
         """Send the totals."""
@@ -92,5 +96,7 @@ class Meter:
             send_s=round(self._clock.read("sending") - self._sent, 6),
             steps=self._steps,
             merged=self._merged,
+            decode_s=round(self._decoded, 6),
+            decode_steps=self._tokens,
             peak=mx.get_peak_memory(),
         )

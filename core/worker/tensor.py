@@ -178,7 +178,7 @@ class Member(Head):
         else:
             given = stage.adopt(tensor, Flag.LIFTED in frame.flags)
         meters = [one.meter for one in answering]
-        self._clock.begin(meters)
+        self._clock.begin(meters, decoding=Flag.SAMPLE in frame.flags)
         out = self._forward(given, held)
         # Just what the first of the group computes: who leaves out a layer leaves the others waiting in it.
         if Flag.SAMPLE in frame.flags or not stage.last:

@@ -68,6 +68,9 @@ async def test_a_run_teaches_the_planner_its_devices(tiny, tmp_path: Path) -> No
         live.bus.subscribe(heard.append)
         request = await live.answered(await live.asked("Tell me all about it"))
         assert len(request.ids) >= TOKENS
+        for timed in request.ranks.values():
+            assert timed.decode_steps == len(request.ids) < timed.steps
+            assert timed.decode_s is not None and 0 < timed.decode_s < timed.compute_s
         state = await live.until(
             lambda s: all(device.tuning for device in s.devices.values()), "every device tuned"
         )

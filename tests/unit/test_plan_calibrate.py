@@ -57,6 +57,35 @@ def test_a_slow_device_is_refitted_until_prediction_meets_measurement() -> None:
     assert after.confidence(["a", "b"]) == "measured"
 
 
+def long_prompt(setting: Setting, *, told: bool) -> dict[int, Timing]:
+    """Timings of a run whose prompt took 1.4 times the prediction, in more pieces; its tokens just that."""
+    tokens, prompt, pieces = 60, 8000, 200
+    pricing = Pricing(Setting(SPEC, HOSTS, WIRES, prompt + tokens // 2, prompt=prompt))
+    timings: dict[int, Timing] = {}
+    for place in (0, 1):
+        decode = tokens * pricing.forecast(STAGES, None).stages[place].busy_s
+        prefill = 1.4 * pricing.stage_s(STAGES, place, "prefill") * 63
+        apart = {"decode_s": decode, "decode_steps": tokens} if told else {}
+        timings[place] = Timing(
+            busy_s=prefill + decode, steps=pieces + tokens, prompt=prompt, tokens=tokens, **apart
+        )
+    return timings
+
+
+def test_a_long_prompt_that_is_slow_is_not_taken_for_slow_decoding() -> None:
+    setting = Setting(SPEC, HOSTS, WIRES, 16384)
+    lessons = learn(setting, STAGES, long_prompt(setting, told=True))
+    assert len(lessons) == 2
+    for lesson in lessons:
+        assert lesson.measured_s == pytest.approx(lesson.predicted_s)
+        assert lesson.tuning.eta_bw == pytest.approx(0.83, rel=0.01)
+
+
+def test_what_a_long_prompt_took_by_prediction_alone_teaches_nothing() -> None:
+    setting = Setting(SPEC, HOSTS, WIRES, 16384)
+    assert learn(setting, STAGES, long_prompt(setting, told=False)) == []
+
+
 def test_a_short_run_teaches_nothing() -> None:
     setting = Setting(SPEC, HOSTS, WIRES, 4096)
     assert learn(setting, STAGES, measured(setting, 2.0, tokens=49)) == []
