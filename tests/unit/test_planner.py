@@ -63,6 +63,11 @@ class Cluster:
         plan = self.bus.state.plan
         return {stage.device: stage.layers for stage in plan.stages} if plan else {}
 
+    @property
+    def planning(self) -> bool:
+        task = self._planner._task
+        return task is not None and not task.done()
+
     async def close(self) -> None:
         await self._planner.close()
 
@@ -133,11 +138,13 @@ async def test_what_a_run_leaves_is_planned_with_once_it_is_known(monkeypatch: p
         )
         await live.tell(ev.RunStarted(t=3.0, run=run, plan=plan), beat)
         ended = await live.use(a=2 + 34) + 0.5
-        await live.tell(
+        for event in (
             ev.RankExited(t=ended, run=run, rank=0, code=0),
-            ev.RunStopped(t=ended, run=run, failed=False, reason=""),
             ev.DeviceTuned(t=ended, device="a", tuning=Tuning(0.5, 1.0, 50)),
-        )
+            ev.RunStopped(t=ended, run=run, failed=False, reason=""),
+        ):
+            live.bus.publish(event)
+        assert not live.planning
         assert live.bus.state.auto == plan and why_not_launch(live.bus.state) is None
         await live.use(a=2)
         assert live.split == {"a": 32} and live.bus.state.auto != plan
