@@ -162,9 +162,12 @@ def circumstances(state: ClusterState) -> Circumstances:
 
 
 def unsettled(state: ClusterState) -> bool:
-    """Whether it is not yet known what memory a run that has ended has given back."""
-    ended = state.run is not None and not state.run.live
-    return ended and not _held(state).keys().isdisjoint(host.id for host in hosts(state))
+    """Whether samples have yet to tell what memory a run that has just ended has given back. A device that
+    sends none any more is not waited for."""
+    end = state.run.stopped if state.run is not None else None
+    if end is None or state.now > end.t + FRESH_S:
+        return False
+    return not _held(state).keys().isdisjoint(host.id for host in hosts(state))
 
 
 def obstacle(state: ClusterState, plan: Plan) -> str:

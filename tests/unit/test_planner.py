@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from core import events as ev
 from core import planner
 from core.bus import Bus
-from core.circumstances import hosts
+from core.circumstances import FRESH_S, hosts, unsettled
 from core.config import Config
 from core.intents import why_not_launch
 from core.library import Library
@@ -39,7 +41,7 @@ class Cluster:
         self.bus = Bus()
         self._planner = Planner(self.bus, SPEC, Wish())
         self.bus.subscribe(self._planner.consider)
-        self._t = 0.0
+        self.t = time.time()
 
     async def tell(self, *events: ev.AnyEvent) -> None:
         for event in events:
@@ -49,14 +51,14 @@ class Cluster:
     async def use(self, **gib: float) -> float:
         """Samples of devices with so much memory in use; returns when the last was taken."""
         for name, used in gib.items():
-            self._t += 2.0
+            self.t += 2.0
             await self.tell(
                 ev.DeviceSample(
-                    t=self._t, device=name, memory_total=LIMIT[name], memory_used=int(used * GIB),
+                    t=self.t, device=name, memory_total=LIMIT[name], memory_used=int(used * GIB),
                     memory_limit=LIMIT[name],
                 )
             )  # fmt: skip
-        return self._t
+        return self.t
 
     @property
     def split(self) -> dict[str, int]:
@@ -134,9 +136,9 @@ async def test_what_a_run_leaves_is_planned_with_once_it_is_known(monkeypatch: p
         plan, run = live.bus.state.plan, "r"
         assert plan is not None
         beat = ev.RankBeat(
-            t=3.0, run=run, rank=0, state="idle", age=0.0, step=0, active=34 * GIB, peak=0, cache=0
+            t=live.t, run=run, rank=0, state="idle", age=0.0, step=0, active=34 * GIB, peak=0, cache=0
         )
-        await live.tell(ev.RunStarted(t=3.0, run=run, plan=plan), beat)
+        await live.tell(ev.RunStarted(t=live.t, run=run, plan=plan), beat)
         ended = await live.use(a=2 + 34) + 0.5
         for event in (
             ev.RankExited(t=ended, run=run, rank=0, code=0),
@@ -148,6 +150,25 @@ async def test_what_a_run_leaves_is_planned_with_once_it_is_known(monkeypatch: p
         assert live.bus.state.auto == plan and why_not_launch(live.bus.state) is None
         await live.use(a=2)
         assert live.split == {"a": 32} and live.bus.state.auto != plan
+
+
+async def test_a_device_that_sends_no_more_samples_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cluster(monkeypatch, a=2) as live:
+        plan = live.bus.state.plan
+        assert plan is not None
+        beat = ev.RankBeat(
+            t=live.t, run="r", rank=0, state="idle", age=0.0, step=0, active=GIB, peak=0, cache=0
+        )
+        for event in (
+            ev.RunStarted(t=live.t, run="r", plan=plan),
+            beat,
+            ev.RunStopped(t=live.t, run="r", failed=False, reason=""),
+        ):
+            live.bus.publish(event)
+        assert unsettled(live.bus.state)
+        async with asyncio.timeout(30):
+            await live.tell(ev.Tick(t=live.t + FRESH_S + 1))
+        assert why_not_launch(live.bus.state) is None
 
 
 async def test_whether_a_model_fits_is_asked_again_once_memory_is_another(
