@@ -172,7 +172,9 @@ async def measure(folder: Path, suite: Suite, wanted: dict[str, int], *, tiny: b
     kinds = [kind for kind, count in wanted.items() for _ in range(count - len(recorded(folder, kind)))]
     random.Random(1).shuffle(kinds)
     for kind in kinds:
-        file, others, yardstick = folder / "running.exo", Others(), Yardstick()
+        file = folder / "running.exo"
+        file.unlink(missing_ok=True)  # of a call that was interrupted
+        others, yardstick = Others(), Yardstick()
         await session(model, file, split, suite, slowed=kind == "slowed")
         pace = yardstick.end()
         file = file.rename(folder / f"{kind}-{pace * 1e6:.0f}us-{time.strftime('%H%M%S')}.exo")
