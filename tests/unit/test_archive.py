@@ -222,9 +222,10 @@ async def test_a_full_disk_is_said_once_and_survived(tmp_path: Path, monkeypatch
         await on_disk(tmp_path, lambda text: "First." in text)
 
 
-async def test_what_is_being_written_is_written_though_nobody_waits_any_more(
-    tmp_path: Path, monkeypatch
-) -> None:
+def slowly(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[threading.Event, threading.Event, Bus, Keeper]:
+    """A conversation is kept by a disk that says when it has begun to write, and waits to be let go on."""
     begun, go, write = threading.Event(), threading.Event(), Store.write
 
     def slow(store: Store, one: Stored) -> None:
@@ -234,10 +235,17 @@ async def test_what_is_being_written_is_written_though_nobody_waits_any_more(
 
     monkeypatch.setattr(Store, "write", slow)
     bus = Bus()
-    keeper = Keeper(bus, Store(tmp_path))
+    keeper = Keeper(bus, Store(folder))
     bus.subscribe(keeper.take)
     keeper.start()
     bus.publish(ev.ConversationStarted(t=0, conversation="c", manner=Manner()))
+    return begun, go, bus, keeper
+
+
+async def test_what_is_being_written_is_written_though_nobody_waits_any_more(
+    tmp_path: Path, monkeypatch
+) -> None:
+    begun, go, bus, keeper = slowly(tmp_path, monkeypatch)
     ask(bus, "a", "first?", "First.")
     await soon(begun.is_set, "the file being written")
     with pytest.raises(TimeoutError):
@@ -251,19 +259,7 @@ async def test_what_is_being_written_is_written_though_nobody_waits_any_more(
 async def test_what_comes_while_the_last_file_is_being_written_is_written_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, go, write = threading.Event(), threading.Event(), Store.write
-
-    def slow(store: Store, one: Stored) -> None:
-        begun.set()
-        assert go.wait(LIMIT)
-        write(store, one)
-
-    monkeypatch.setattr(Store, "write", slow)
-    bus = Bus()
-    keeper = Keeper(bus, Store(tmp_path))
-    bus.subscribe(keeper.take)
-    keeper.start()
-    bus.publish(ev.ConversationStarted(t=0, conversation="c", manner=Manner()))
+    begun, go, bus, keeper = slowly(tmp_path, monkeypatch)
     ask(bus, "a", "first?")
     await soon(begun.is_set, "the file being written")
     bus.publish(ev.TokensStreamed(t=2, request="a", ids=(1,), text="First."))

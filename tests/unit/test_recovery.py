@@ -36,6 +36,20 @@ def _run(bus: Bus, name: str, why: str, fault: ev.Fault = "killed") -> None:
     bus.publish(ev.RunStopped(t=3, run=name, failed=True, reason=why))
 
 
+def asked(bus: Bus, queue: Queue, launch: recover.Launch) -> Recovery:
+    """A recovery with one plan to go on with, and a request that waits for its answer."""
+
+    async def make(_: Collection[str]) -> Plan:
+        return PLAN
+
+    recovery = Recovery(bus, queue, Recover(wait=0.0), make, launch)
+    for one in (queue, recovery):
+        bus.subscribe(one.consider)
+    bus.publish(ev.RequestStarted(t=0, request="r", conversation="", prompt="hi", source="api"))
+    queue.add("r", Asked(Prompt(prompt="hi"), Sampling()))
+    return recovery
+
+
 @pytest.mark.parametrize("error", [LaunchError(UNLIKE), ZeroDivisionError("division by zero")])
 async def test_a_relaunch_that_fails_by_nobodys_fault_is_the_last(error: Exception) -> None:
     bus, launched = Bus(), 0
@@ -47,14 +61,7 @@ async def test_a_relaunch_that_fails_by_nobodys_fault_is_the_last(error: Excepti
         _run(bus, "second", str(error))
         raise error
 
-    async def make(_: Collection[str]) -> Plan:
-        return PLAN
-
-    recovery = Recovery(bus, queue, Recover(wait=0.0), make, launch)
-    for one in (queue, recovery):
-        bus.subscribe(one.consider)
-    bus.publish(ev.RequestStarted(t=0, request="r", conversation="", prompt="hi", source="api"))
-    queue.add("r", Asked(Prompt(prompt="hi"), Sampling()))
+    recovery = asked(bus, queue, launch)
     try:
         _run(bus, "first", "")
         async with asyncio.timeout(30):
@@ -79,14 +86,7 @@ async def test_what_a_rank_refuses_is_not_asked_of_it_again(first: ev.Fault) -> 
         _run(bus, "second", "", "refused")
         raise LaunchError("rank 0 on a was killed")
 
-    async def make(_: Collection[str]) -> Plan:
-        return PLAN
-
-    recovery = Recovery(bus, queue, Recover(wait=0.0), make, launch)
-    for one in (queue, recovery):
-        bus.subscribe(one.consider)
-    bus.publish(ev.RequestStarted(t=0, request="r", conversation="", prompt="hi", source="api"))
-    queue.add("r", Asked(Prompt(prompt="hi"), Sampling()))
+    recovery = asked(bus, queue, launch)
     try:
         _run(bus, "first", "", first)
         async with asyncio.timeout(30):
