@@ -62,7 +62,7 @@ def choose(model: nn.Module, own: list[nn.Module], foreign: list[nn.Module], mem
         dequantize_model(model)
         # mlx_lm keeps the dtype of the scales.
         model.apply(lambda one: one.astype(mx.float32) if mx.issubdtype(one.dtype, mx.floating) else one)
-    return Choice(float_s < packed_s, round(packed_s, 6), round(float_s, 6))
+    return Choice(float_s < packed_s, packed_s, float_s)
 
 
 def _plain(module: Any) -> mx.array:
@@ -82,4 +82,4 @@ def _seconds(width: int, multiply: Callable[[mx.array], mx.array]) -> float:
     mx.eval(multiply(rows))
     for at in range(PROMPT):
         mx.eval(multiply(rows[at : at + 1]))
-    return time.perf_counter() - begun
+    return round(time.perf_counter() - begun, 6)  # whoever is shown these can tell what was decided
