@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import msgspec
 
 from core.circumstances import closely, hosts, wires
 from core.plan.explain import outsiders
 from core.plan.forecast import Pricing
-from core.plan.plan import Forecast, Plan, PlanError
+from core.plan.plan import Forecast, Plan, PlanError, Wire
 from core.plan.setting import Setting
 from core.state import ClusterState
 
@@ -28,28 +29,39 @@ class Quoter:
 
     def __init__(self) -> None:
         self._key: object = None
-        self._pricing: Pricing | None = None
+        self._setting: Setting | None = None
+        self._pricings: dict[tuple[Wire, ...], Pricing] = {}
 
     def quote(self, state: ClusterState, plan: Plan, auto: Plan | None, *, why: bool) -> Quote:
         """The quote of a plan; with `why`, also of putting in each device that is left out."""
-        pricing = self._at(state, plan.context)
+        self._look(state, plan.context)
+        pricing = self._pricing(plan)
         if pricing is None:
             return Quote()
         forecast = pricing.figures(plan.stages)
         known = auto is not None and auto.model == plan.model
+        other = self._pricing(auto) if auto is not None and known else None
         return Quote(
             forecast=forecast,
-            auto=pricing.figures(auto.stages) if auto is not None and known else None,
+            auto=other.figures(auto.stages) if auto is not None and other is not None else None,
             left_out=outsiders(pricing.setting, plan.stages, forecast) if why and forecast else {},
         )
 
-    def _at(self, state: ClusterState, context: int) -> Pricing | None:
+    def _look(self, state: ClusterState, context: int) -> None:
         key = closely(state), state.model, context
-        if key != self._key:
-            self._key, self._pricing = key, None
-            if state.model is not None:
-                try:
-                    self._pricing = Pricing(Setting(state.model, hosts(state), wires(state), context))
-                except PlanError:  # no device has memory free
-                    return None
-        return self._pricing
+        if key == self._key:
+            return
+        self._key, self._setting, self._pricings = key, None, {}
+        if state.model is not None:
+            with suppress(PlanError):  # no device has memory free
+                self._setting = Setting(state.model, hosts(state), wires(state), context)
+
+    def _pricing(self, plan: Plan) -> Pricing | None:
+        """What prices plans over the wires that carry this one."""
+        if self._setting is None:
+            return None
+        carried = self._setting.carrying(plan.stages, plan.backend)
+        over = tuple(carried.wires)
+        if over not in self._pricings:
+            self._pricings[over] = Pricing(carried)
+        return self._pricings[over]

@@ -190,9 +190,9 @@ def alternatives(setting: Setting, stages: Sequence[Stage], forecast: Forecast) 
     if 2 < len(setting.hosts) <= MOST_HYBRID:
         caps = Caps(tensor=True, hybrid=True)
         found.append(_resolved(setting, "with tensor groups as stages", forecast, caps))
-    pricing = Pricing(setting)
     for name, rule in RULES.items():
         split = rule(setting)
+        pricing = Pricing(setting.carrying(split))
         figures = pricing.forecast(split, None) if pricing.decode_s(split) < float("inf") else None
         fits = figures and all(m.free >= 0 for stage in figures.stages for m in stage.memory)
         refused = misplaced(setting.spec, split)
@@ -204,13 +204,23 @@ def alternatives(setting: Setting, stages: Sequence[Stage], forecast: Forecast) 
 
 def _resolved(setting: Setting, name: str, forecast: Forecast, caps: Caps) -> Alternative:
     try:
-        solution = solve(setting.problem(caps=caps))
+        stages, tps = fastest(setting, caps)
     except (NoPlan, PlanError):
         return _alternative(name, None, forecast, "does not fit the memory")
-    if caps.hybrid and all(len(span.devices) == 1 for span in solution.spans):
+    if caps.hybrid and not any(stage.members for stage in stages):
         return _alternative(name, None, forecast, "none would be used")
-    note = told(as_stages(solution.spans)) if caps.hybrid else ""
-    return _alternative(name, 1 / solution.value, forecast, note)
+    return _alternative(name, tps, forecast, told(stages) if caps.hybrid else "")
+
+
+def fastest(setting: Setting, caps: Caps = Caps()) -> tuple[list[Stage], float]:  # noqa: B008
+    """The best stages and their tokens a second, as what can carry them does. Raises NoPlan and PlanError."""
+    solution = solve(setting.problem(caps=caps))
+    stages = as_stages(solution.spans)
+    carried = setting.carrying(stages)
+    if carried.wires == setting.wires:
+        return stages, 1 / solution.value
+    stages = as_stages(solve(carried.problem(caps=caps)).spans)  # RDMA, which carries none of it, led astray
+    return stages, 1 / Pricing(setting.carrying(stages)).decode_s(stages)
 
 
 def _tensor(setting: Setting, forecast: Forecast) -> Alternative:
@@ -218,7 +228,7 @@ def _tensor(setting: Setting, forecast: Forecast) -> Alternative:
         (stage,) = best_group(setting)
     except PlanError as error:
         return _alternative("tensor", None, forecast, str(error))
-    tps = 1 / Pricing(setting).decode_s([stage])
+    tps = 1 / Pricing(setting.carrying([stage])).decode_s([stage])
     return _alternative(f"tensor over {', '.join(stage.devices)}", tps, forecast, "")
 
 

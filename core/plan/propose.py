@@ -14,7 +14,7 @@ from core.plan.check import check_cover, misplaced
 from core.plan.choose import choose, spread
 from core.plan.explain import as_stages, reasons
 from core.plan.forecast import Pricing
-from core.plan.plan import Backend, Host, Plan, PlanError, Stage, Wire
+from core.plan.plan import Host, Plan, PlanError, Stage, Wire
 from core.plan.problem import Caps
 from core.plan.remedy import shortage
 from core.plan.setting import Setting
@@ -69,21 +69,14 @@ def _pipeline(setting: Setting) -> tuple[list[Stage], float]:
     """The best stages of single devices, and how far from the fastest they can be. Raises NoPlan."""
     choice = choose(setting.problem())
     stages = as_stages(choice.spans)
-    carried = _carried(setting, stages)
+    carried = setting.carrying(stages)
     if carried.wires == setting.wires:
         return stages, choice.gap
     # RDMA joins some of them and not all, so that it carries none: it made others seem faster than they are.
     least = Pricing(setting).decode_s(stages) * (1 - choice.gap)
     stages = as_stages(choose(carried.problem()).spans)
-    gap = 1 - least / Pricing(_carried(setting, stages)).decode_s(stages)
+    gap = 1 - least / Pricing(setting.carrying(stages)).decode_s(stages)
     return stages, gap if gap > EXACT else 0.0
-
-
-def _carried(setting: Setting, stages: Sequence[Stage], carrier: Backend | None = None) -> Setting:
-    """The setting as these stages find it: without RDMA where that does not carry them."""
-    if len(stages) == len(stages[0].devices) == 1:
-        return setting
-    return setting.over(carrier or backend.choose(stages, setting.wires).backend)
 
 
 def _shared(setting: Setting, stages: list[Stage], gap: float) -> tuple[list[Stage], float]:
@@ -91,7 +84,7 @@ def _shared(setting: Setting, stages: list[Stage], gap: float) -> tuple[list[Sta
     where those are not clearly slower."""
     hybrid = len(setting.hosts) <= MOST_HYBRID
     found = solve(setting.problem(caps=Caps(tensor=True, hybrid=hybrid, tp_needs_rdma=True)))
-    if found.value > Pricing(_carried(setting, stages)).decode_s(stages) * (1 - WORTH):
+    if found.value > Pricing(setting.carrying(stages)).decode_s(stages) * (1 - WORTH):
         return stages, gap
     return as_stages(found.spans), found.gap
 
@@ -160,7 +153,7 @@ def priced(
     without figures where they cannot be had."""
     bare = replace(plan, forecast=None, why=tuple(notes))
     try:
-        setting = _carried(Setting(spec, hosts, wires, plan.context), plan.stages, plan.backend)
+        setting = Setting(spec, hosts, wires, plan.context).carrying(plan.stages, plan.backend)
     except PlanError:
         return bare
     forecast = Pricing(setting).figures(plan.stages)
@@ -174,7 +167,7 @@ def _explained(
     setting: Setting, stages: Sequence[Stage], asked: Asked, gap: float | None, notes: Sequence[str]
 ) -> Plan:
     carrier = backend.choose(stages, setting.wires, asked)
-    setting = _carried(setting, stages, carrier.backend)
+    setting = setting.carrying(stages, carrier.backend)
     forecast = Pricing(setting).forecast(stages, gap)
     plan = Plan(
         model=setting.spec.name,

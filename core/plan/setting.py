@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from core.models.spec import SHARERS, ModelSpec
 from core.plan import chips, memory
-from core.plan.backend import within
+from core.plan.backend import choose, within
 from core.plan.chips import MEDIA, Medium, chip
-from core.plan.plan import Backend, Confidence, Host, PlanError, Wire
+from core.plan.plan import Backend, Confidence, Host, PlanError, Stage, Wire
 from core.plan.problem import Caps, Device, LayerRun, Link, Model, Objective, Problem, Request
 
 
@@ -63,6 +63,13 @@ class Setting:
         made = copy(self)
         made.wires = within(self.wires, backend)
         return made
+
+    def carrying(self, stages: Sequence[Stage], backend: Backend | None = None) -> Setting:
+        """The same as these stages find it, over the best backend or this one: without RDMA where that does
+        not carry them."""
+        if len(stages) == len(stages[0].devices) == 1:
+            return self
+        return self.over(backend or choose(stages, self.wires).backend)
 
     def _device(self, host: Host) -> Device:
         known = chip(host.chip, host.cores)

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from core.models.spec import ModelSpec
 from core.plan.chips import MEDIA
-from core.plan.explain import Alternative, as_stages, told
+from core.plan.explain import Alternative, fastest, told
 from core.plan.memory import usable
 from core.plan.plan import Forecast, Host, PlanError, Stage, Wire
 from core.plan.setting import Setting, bits_per_weight
-from core.plan.solve import NoPlan, solve
+from core.plan.solve import NoPlan
 
 MOST_PAIRS = 15
 FAST = ("thunderbolt", "rdma", "loopback")
@@ -85,10 +85,7 @@ def with_bits(setting: Setting, bits: float) -> Setting:
 def compared(name: str, changed: Setting, forecast: Forecast) -> Alternative:
     """The best plan after a change against the forecast before it."""
     try:
-        solution = solve(changed.problem())
+        stages, tps = fastest(changed)
     except (NoPlan, PlanError):
         return Alternative(name=name, tps=None, gain=None, note="does not fit the memory")
-    tps = 1 / solution.value
-    return Alternative(
-        name=name, tps=tps, gain=tps / forecast.decode_tps - 1, note=told(as_stages(solution.spans))
-    )
+    return Alternative(name=name, tps=tps, gain=tps / forecast.decode_tps - 1, note=told(stages))

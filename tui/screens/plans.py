@@ -42,7 +42,7 @@ def compared(state: ClusterState, plan: Plan, others: list[tuple[str, Plan]]) ->
             setting = Setting(spec, hosts(state), wires(state), one.context)
         except PlanError:
             return None
-        return Pricing(setting).figures(one.stages)
+        return Pricing(setting.carrying(one.stages, one.backend)).figures(one.stages)
 
     if (plan.model, plan.layers) != (spec.name, spec.layers):
         return [f"This plan is for {plan.model} of {plan.layers} layers."]
