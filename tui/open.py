@@ -11,16 +11,18 @@ from typing import Any
 
 from core.bus import Bus
 from core.intents import Intents
-from tui.capable import refusal
+from tui.capable import pace, refusal
 from tui.cli import DONE, Failure, UsageError
 
 
 def _needs_terminal() -> None:
+    """Raises UsageError where no console can be drawn. Comes before Textual is imported."""
     # Textual draws on stderr.
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise UsageError("the console needs a terminal; `exo-tui devices` and `exo-tui run` do not")
     if reason := refusal(os.environ):
         raise UsageError(reason)
+    os.environ.update(pace(os.environ))
 
 
 def console(args: Namespace) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ import tui
 from tests.tui import scenes
 from tests.tui.conftest import NARROW, WIDE, Open
 from tui import themes
-from tui.capable import plain, refusal
+from tui.capable import pace, plain, refusal
 from tui.plain import ascii_of
 
 
@@ -52,6 +54,25 @@ def test_a_terminal_that_cannot_move_its_cursor_is_refused() -> None:
     assert refusal({"TERM": "xterm"}) is None
     assert "TERM=dumb" in str(refusal({"TERM": "dumb"}))
     assert "TERM is not set" in str(refusal({}))
+
+
+@pytest.mark.parametrize(
+    ("environ", "fps"),
+    [
+        ({}, "60"),
+        ({"SSH_CONNECTION": "192.0.2.1 50000 192.0.2.2 22"}, "20"),
+        ({"SSH_TTY": "/dev/pts/3"}, "20"),
+        ({"SSH_TTY": "/dev/pts/3", "TEXTUAL_FPS": "30"}, "30"),
+    ],
+    ids=["here", "over SSH", "in tmux over SSH", "as asked for"],
+)
+def test_over_ssh_there_are_fewer_pictures_a_second(environ: dict[str, str], fps: str) -> None:
+    script = "from textual.constants import MAX_FPS; print(MAX_FPS)"
+    told = environ | pace(environ)
+    said = subprocess.run(
+        [sys.executable, "-c", script], env=told, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == fps
 
 
 async def test_no_color_leaves_no_colour_and_reaches_children(
