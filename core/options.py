@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 
+SHARE = 0.5
+
+
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[run]`: what a run is launched with, and recorded with. Linux takes notice of `tunnel` and
-    `dequantise` alone."""
+    """`[run]`: what a run is launched with, and recorded with. Linux takes no notice of the first
+    three."""
 
     fast_synch: bool | None = None
     """MLX_METAL_FAST_SYNCH. Reported as five times faster over RDMA and also as what hangs GPUs (mlx issues
@@ -21,6 +26,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dequantise: bool = False
     """Ranks on a CPU hold quantised weights as float32 where these fit and prove faster at loading. Sums are
     then made in another order: a near tie between two tokens may fall the other way."""
+
+    prefill_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = SHARE
+    """Of a rank's time, what prompts may take at most while other requests are being answered."""
 
     tunnel: bool = False
     """Ranks reach each other through the console's SSH connections: for networks that are not trusted."""
@@ -40,6 +48,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "kept awake" * self.awake,
             "no wired limit" * (not self.wired),
             "float32 where faster" * self.dequantise,
+            f"{self.prefill_share:.0%} for prompts" * (self.prefill_share != SHARE),
             "through SSH" * self.tunnel,
         )
         return ", ".join(filter(None, asked))

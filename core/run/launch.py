@@ -178,7 +178,12 @@ class Run:
             rank.gigabytes = weights(self._spec, post.start, post.end, post.parts) / 1e9
             rank.stage = post.stage if post.parts > 1 else None
         room = self._room if self._options.dequantise else {}
-        more = {"beat": self._limits.beat, "kv_bits": self._spec.kv_bits, "wired": self._options.wired}
+        more = {
+            "beat": self._limits.beat,
+            "kv_bits": self._spec.kv_bits,
+            "wired": self._options.wired,
+            "prefill_share": self._options.prefill_share,
+        }
         results = await asyncio.gather(
             *(
                 rank.start({**order, **more, "room": room.get(rank.device, 0)}, self._options)

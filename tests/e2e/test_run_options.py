@@ -34,12 +34,12 @@ def test_what_was_asked_for_reaches_the_ranks_and_the_recording(exo, directory, 
     program.write_text(CAFFEINATE.format(said=said))
     program.chmod(0o755)
     exo.env["PATH"] = f"{program.parent}:{exo.env['PATH']}"
-    exo.configure("[run]\nfast_synch = true\nwired = false\n")
+    exo.configure("[run]\nfast_synch = true\nwired = false\nprefill_share = 0.25\n")
     split = ("--demo-devices", 2, "--split", "3,3")
     exo.run("run", directory("llama"), *ASKED, *split, "--awake", "--wired", "--record", file)
 
     run, plan = _launched(file)
-    assert ", fast synch, kept awake, forecast" in plan
+    assert ", fast synch, kept awake, 25% for prompts, forecast" in plan
     pids = [rank.hello.pid for rank in run.ranks if rank.hello is not None and rank.hello.fast_synch]
     assert len(pids) == 2
     assert sorted(said.read_text().splitlines()) == sorted(f"-is -w {pid}" for pid in pids)
