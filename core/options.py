@@ -6,7 +6,6 @@ from typing import Annotated
 
 import msgspec
 
-
 SHARE = 0.5
 
 

@@ -13,7 +13,7 @@ from .bands import Band, Bands
 from .caches import Caches
 from .control import Channel, Stopped
 from .meter import Clock, Meter
-from .sample import Sampler, pick
+from .sample import Drawn, Sampler
 from .schedule import Schedule, slots_of
 from .stage import Stage
 from .wire import Flag, Frame, Lost, Op, Wire
@@ -128,7 +128,7 @@ class Follower:
         if not stage.last:
             said = hidden_frame(stage, held, frame, out)
         elif Flag.SAMPLE in frame.flags:
-            said = answer(frame, pick([one.sampler for one in answering], out))
+            said = answer(frame, Drawn([one.sampler for one in answering], out).picks())
         else:
             assert isinstance(held, Caches)
             held.evaluate()  # logits nobody asked for are never computed

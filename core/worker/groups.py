@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil
 
+from .sample import Drawn
 from .stream import Stream
 
 # Merged caches are padded to the longest: so many tokens a request cost nothing, as caches grow by that many
@@ -22,11 +23,18 @@ FREE, PART = 256, 0.5
 
 @dataclass(eq=False)
 class Group:
-    """Requests that decode together, and whether a step of theirs is under way."""
+    """Requests that decode together, and whether a step of theirs is under way. `ahead`: one that was begun
+    before the tokens it was fed were known."""
 
     index: int
     streams: list[Stream] = field(default_factory=list)
     asked: bool = False
+    ahead: Drawn | None = None
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing of it is under way, so that requests may come and go."""
+        return not self.asked and self.ahead is None
 
     def padding(self, more: Stream | None = None) -> int:
         """Tokens without meaning in the merged caches, `more` being with them."""
@@ -63,6 +71,16 @@ class Groups:
         """Tokens without meaning in all merged caches."""
         return sum(group.padding() for group in self._groups)
 
+    @property
+    def steady(self) -> bool:
+        """Whether there is one group, and nobody who waits to be with it."""
+        return len(self._groups) == 1 and not self._loose
+
+    @property
+    def ahead(self) -> bool:
+        """Whether a group has a step ahead."""
+        return any(group.ahead is not None for group in self._groups)
+
     def next(self) -> Group | None:
         """The group whose turn it is, if one is not under way; from here on it is."""
         self._sort()
@@ -77,7 +95,7 @@ class Groups:
     def _sort(self) -> None:
         """Let requests go that are over, and spread the others."""
         self._loose = [one for one in self._loose if not one.over]
-        resting = [group for group in self._groups if not group.asked]
+        resting = [group for group in self._groups if group.rests]
         for group in resting:
             group.streams = [one for one in group.streams if not one.over]
         most = max(1, ceil(self.count / self._parts)) if self._merges else 1
@@ -86,7 +104,7 @@ class Groups:
             del group.streams[most:]
         for stream in self._loose[:]:
             fit = [one for one in self._groups if len(one.streams) < most and self._fits(one, stream)]
-            ready = [one for one in fit if not one.asked]
+            ready = [one for one in fit if one.rests]
             if ready:
                 min(ready, key=lambda one: len(one.streams)).streams.append(stream)
             elif not fit or len(self._groups) < self._parts:
@@ -94,7 +112,7 @@ class Groups:
             else:  # a group with room for it comes back soon
                 continue
             self._loose.remove(stream)
-        self._groups = deque(one for one in self._groups if one.streams or one.asked)
+        self._groups = deque(one for one in self._groups if one.streams or not one.rests)
 
     def _fits(self, group: Group, stream: Stream) -> bool:
         padding = group.padding(stream)

@@ -2,7 +2,9 @@
 """Rank 0: prompts in, tokens out. It decides what every rank does next; alone it needs no wire.
 
 A step is a piece of one prompt, or a token of every request in a group. Steps do not wait for one another's
-answers: while one is on its way through the stages to the right, the next one is computed here.
+answers: while one is on its way through the stages to the right, the next one is computed here. A rank alone
+asks for the next token before it has seen the last one, as mlx_lm does, so that what computes never waits for
+what plans.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from .control import Channel, Stopped
 from .follower import CLEAR, hidden_frame
 from .groups import Group, Groups
 from .meter import Clock, Meter
-from .sample import Sampler, pick, wants_prompt
+from .sample import Drawn, Sampler, wants_prompt
 from .schedule import Schedule, band_frame
 from .share import PREFILL, Share
 from .slots import Slots
@@ -64,6 +66,7 @@ class Leader:
         self._context = int(start.get("context") or 0)
         self._most = int(start.get("streams") or MOST)
         self._stages = 1 if wire is None else len(start.get("groups") or ()) or int(start["size"])
+        self._single = int(start["size"]) == 1
         self._window = self._stages + 1  # so many steps on their way that no stage has to wait for this one
         self._schedule = Schedule()
         self._bands = Bands(stage)
@@ -173,7 +176,7 @@ class Leader:
 
     def _compute(self) -> bool:
         """Compute one step here and hand it on; False where there is none to be computed now."""
-        crowded = len(self._asked) >= self._window
+        crowded = len(self._asked) >= self._window or self._groups.ahead
         if self._prefilling and not crowded and (self._share.open() or not self._groups.count):
             stream = self._prefilling.popleft()
             if not stream.over:
@@ -220,30 +223,58 @@ class Leader:
 
     def _decode(self, group: Group) -> None:
         """The next token of every request in a group."""
-        streams = group.streams
-        ids = mx.array([[stream.token] for stream in streams])
+        if self._wire is None:
+            self._sample(group)
+            return
+        held, step, out = self._fed(group)
+        frame = hidden_frame(self._stage, held, step, out)
+        self._asked.append(Asked(step.chain, group.streams[:], group))
+        self._clock.end(_meters(group), "sending")
+        self._wire.send(frame)
+        self._clock.now("busy")
+
+    def _sample(self, group: Group) -> None:
+        """The same where all of the model is here. A rank alone begins what follows before it looks."""
+        if group.ahead is not None and all(stream.over for stream in group.streams):
+            self._seen(group)  # nobody waits for it
+            group.ahead = None
+            return
+        drawn = group.ahead or self._drawn(group)
+        going_on = self._single and self._groups.steady and not self._prefilling
+        going_on = going_on and all(map(_foreseeable, group.streams))
+        group.ahead = self._drawn(group, drawn.ids) if going_on else None
+        picks = drawn.picks()
+        self._seen(group)
+        for stream, one in zip(group.streams, picks, strict=True):
+            if group.ahead is not None and stream.slot is not None:
+                stream.slot.tokens.append(one.token)
+            stream.take(one.token, one.told)
+
+    def _drawn(self, group: Group, ids: mx.array | None = None) -> Drawn:
+        """A step of a group begun, see `_fed`, and tokens chosen."""
+        _, _, out = self._fed(group, ids)
+        return Drawn([one.sampler for one in group.streams if one.sampler is not None], out)
+
+    def _seen(self, group: Group) -> None:
+        """One step less of a group is under way."""
+        self._clock.end(_meters(group), "busy")
+        group.asked = False
+        for stream in group.streams:
+            stream.asked -= 1
+
+    def _fed(self, group: Group, ids: mx.array | None = None) -> tuple[Caches | Band, Frame, mx.array]:
+        """A step of a group begun with its last tokens; or with these [B, 1], which will be its last tokens
+        when they are known, and are to be noted then."""
+        if ids is None:
+            ids = mx.array([[stream.token] for stream in group.streams])
+            for stream in group.streams:
+                assert stream.slot is not None
+                stream.slot.tokens.append(stream.token)
         held, step = self._held(group)
-        meters = [stream.meter for stream in streams if stream.meter is not None]
-        self._clock.begin(meters, decoding=True)
-        for stream in streams:
-            assert stream.slot is not None
-            stream.slot.tokens.append(stream.token)
-        out = self._forward(step, ids, held)
-        if self._wire is not None:
-            frame = hidden_frame(self._stage, held, step, out)
-            self._asked.append(Asked(step.chain, streams[:], group))
-            for stream in streams:
-                stream.asked += 1
-            self._clock.end(meters, "sending")
-            self._wire.send(frame)
-            self._clock.now("busy")
-        else:
-            samplers = [stream.sampler for stream in streams if stream.sampler is not None]
-            picks = pick(samplers, out)
-            self._clock.end(meters, "busy")
-            group.asked = False
-            for stream, one in zip(streams[:], picks, strict=True):
-                stream.take(one.token, one.told)
+        self._clock.begin(_meters(group), decoding=True)
+        for stream in group.streams:
+            stream.asked += 1
+        return held, step, self._forward(step, ids, held)
 
     def _held(self, group: Group) -> tuple[Caches | Band, Frame]:
         """The caches of a group, and the STEP that is about them."""
@@ -301,3 +332,14 @@ class Leader:
         stream.done()
         if not self._streams:
             mx.clear_cache()
+
+
+def _meters(group: Group) -> list[Meter]:
+    return [stream.meter for stream in group.streams if stream.meter is not None]
+
+
+def _foreseeable(stream: Stream) -> bool:
+    """Whether what follows its next token can be begun before that is known; its first one nobody is to wait
+    for longer."""
+    free = stream.sampler is not None and not stream.sampler.looks_back
+    return free and stream.count > 0 and not stream.ends

@@ -69,20 +69,25 @@ class Meter:
         self._clock = clock
         self._waited, self._sent = clock.read("waiting", "sending"), clock.read("sending")
         self._computed = self._decoded = 0.0
-        self._begun = 0.0
+        self._begun, self._open = 0.0, 0
         self._steps = self._merged = self._tokens = 0
         self._decoding = False
 
     def begin(self, rows: int, decoding: bool) -> None:
         """What is computed from here is for so many requests, this one among them."""
-        self._begun, self._decoding = self._clock.read("busy"), decoding
+        self._decoding = decoding
+        if not self._open:  # a step begun while another is under way computes behind it
+            self._begun = self._clock.read("busy")
+        self._open += 1
         self._steps += 1
         self._merged += rows > 1
         self._tokens += decoding
 
     def end(self) -> None:
         """Up to here."""
-        seconds = self._clock.read("busy") - self._begun
+        now = self._clock.read("busy")
+        seconds, self._begun = now - self._begun, now
+        self._open -= 1
         self._computed += seconds
         self._decoded += seconds * self._decoding
 

@@ -50,6 +50,8 @@ class Sampler:
         self._bias = {int(token): float(value) for token, value in (request.get("logit_bias") or {}).items()}
         self._told: int | None = request.get("logprobs")
         self._prompt = set(prompt)
+        # Whether choosing depends on what was chosen before.
+        self.looks_back = self._repetition != 1.0 or bool(self._presence or self._frequency)
         self._counts: dict[int, int] = {}
         for token in request.get("resume") or []:  # chosen by an earlier run, which drew as often
             self._counts[int(token)] = self._counts.get(int(token), 0) + 1
@@ -93,18 +95,31 @@ class Sampler:
         return logits
 
 
-def pick(samplers: Sequence[Sampler], logits: mx.array) -> list[Pick]:
-    """Choose for each row of logits [B, L, V], in one evaluation."""
-    chosen = [one.choose(logits[row : row + 1]) for row, one in enumerate(samplers)]
-    mx.eval([token for token, _ in chosen])
-    ids: Any = [token.item() for token, _ in chosen]
-    return [
-        sampler.take(int(token), logprobs)
-        for sampler, token, (_, logprobs) in zip(samplers, ids, chosen, strict=True)
-    ]
+class Drawn:
+    """A token for each row of logits, perhaps still on its way."""
+
+    def __init__(self, samplers: Sequence[Sampler], logits: mx.array) -> None:
+        """`logits` [B, L, V]."""
+        self._samplers = samplers
+        self._tokens = [one.choose(logits[row : row + 1]) for row, one in enumerate(samplers)]
+        mx.async_eval([token for token, _ in self._tokens])
+
+    @property
+    def ids(self) -> mx.array:
+        """[B, 1], lazy: what the next step is fed."""
+        return mx.stack([token for token, _ in self._tokens])
+
+    def picks(self) -> list[Pick]:
+        """Wait for them."""
+        ids: Any = [token.item() for token, _ in self._tokens]
+        return [
+            sampler.take(int(token), logprobs)
+            for sampler, token, (_, logprobs) in zip(self._samplers, ids, self._tokens, strict=True)
+        ]
 
 
 def _likeliest(logprobs: mx.array, token: int, count: int) -> list[tuple[int, float]]:
-    values: Any = logprobs[0].tolist()
+    rows: Any = logprobs.tolist()  # as they are: an operation more would wait for the next step
+    [values] = rows
     order = sorted(range(len(values)), key=lambda one: -values[one])[:count] if count else []
     return [(one, values[one]) for one in (token, *order)]

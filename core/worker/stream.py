@@ -67,19 +67,25 @@ class Stream:
         """Whether there is more of its prompt than the last token."""
         return self.fed_tokens < len(self.prompt) - 1
 
+    @property
+    def ends(self) -> bool:
+        """Whether the token under way is certainly the last."""
+        return self.over or self.count + 1 >= self.limit
+
     def prefilled(self, done: int) -> None:
         """So many tokens of the prompt are in every rank's cache."""
         self._channel.emit("prefill", id=self.name, done=done, total=len(self.prompt))
 
     def take(self, token: int, logprobs: list[tuple[int, float]] | None) -> None:
-        """A token has come back."""
+        """A token has come back; it means nothing where the one before it was the last. After a cancel it is
+        still told: it may be in the caches."""
+        if self.why:
+            return
         self._last = time.perf_counter()
         if not self._sampled:
             self._first = self._last
             self.prefilled(len(self.prompt))
         self._sampled += 1
-        if self.over:
-            return
         if token in self._eos:
             self.why = "stop"
             return

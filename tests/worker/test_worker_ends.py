@@ -47,10 +47,11 @@ async def _up(rank: Rank) -> int:
         beats.cancel()
 
 
+@pytest.mark.parametrize("split", [[6], [2, 4]], ids=str)
 async def test_cancel_ends_within_two_steps_on_all_ranks_and_leaves_the_next_request_whole(
-    cluster, alone
+    split, cluster, alone
 ) -> None:
-    async with cluster("llama", [2, 4]) as ranks:
+    async with cluster("llama", split) as ranks:
         name = ranks.ask(PROMPT, LONG)
         await _after(ranks.ranks[0], 5)
         for rank in ranks.ranks:

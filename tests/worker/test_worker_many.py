@@ -36,14 +36,29 @@ async def test_requests_that_join_and_leave_do_not_touch_each_other(
         assert said.index(asked[1]) < last  # asked together, answered together
 
 
-async def test_cancelling_one_leaves_the_other(cluster, alone) -> None:
-    async with cluster("llama", [2, 4]) as ranks:
+@pytest.mark.parametrize("split", [[6], [2, 4]], ids=str)
+async def test_cancelling_one_leaves_the_other(split, cluster, alone) -> None:
+    async with cluster("llama", split) as ranks:
         one, other = ranks.ask(PROMPT, 3000), ranks.ask(PROMPT[:9], 40)
         await ranks.ranks[0].until(lambda event: event["ev"] == "tokens" and event["id"] == one)
         for rank in ranks.ranks:
             rank.send("cancel", id=one)
         assert (await ranks.answer(one))[1]["why"] == "cancel"
         assert (await ranks.answer(other))[0] == alone("llama", 40, tuple(PROMPT[:9]))
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt_oss"])  # a window that has slid cannot be cut back
+async def test_what_was_cancelled_can_be_gone_on_with_from_its_cache(name, cluster, alone) -> None:
+    async with cluster(name, [6]) as ranks:
+        one = ranks.ask(PROMPT, 3000, ignore_eos=True)
+        await ranks.ranks[0].until(lambda _: len(ranks.ranks[0].named("tokens")) > 5)
+        ranks.ranks[0].send("cancel", id=one)
+        ids, done = await ranks.answer(one)
+        assert done["why"] == "cancel"
+        further = [*PROMPT, *ids, 9]
+        answer, done = await ranks.generate(further, 8)
+        assert answer == alone(name, 8, tuple(further))
+        assert done["reused_tokens"] >= len(further) - 2
 
 
 async def test_each_conversation_keeps_its_cache(cluster, alone) -> None:
@@ -126,8 +141,9 @@ async def test_several_of_the_whole_context_are_answered_at_once_where_all_cache
         assert third > min(last), "the third waits for one of them"
 
 
-async def test_sampling_does_what_each_of_its_names_says(cluster, alone) -> None:
-    async with cluster("llama", [2, 4]) as ranks:
+@pytest.mark.parametrize("split", [[6], [2, 4]], ids=str)
+async def test_sampling_does_what_each_of_its_names_says(split, cluster, alone) -> None:
+    async with cluster("llama", split) as ranks:
         plain = alone("llama", 12)
         bias = {"77": 6000.0, "78": 5700.0}  # beyond what the model itself may say
         biased, _ = await ranks.generate(PROMPT, 4, logit_bias=bias)
@@ -153,16 +169,23 @@ async def test_sampling_does_what_each_of_its_names_says(cluster, alone) -> None
             assert 0 >= best[1] >= second[1]
 
 
-async def test_a_stop_string_ends_the_answer_before_it(cluster) -> None:
-    async with cluster("llama", [3, 3]) as ranks:
+@pytest.mark.parametrize("split", [[6], [3, 3]], ids=str)
+async def test_a_stop_string_ends_the_answer_before_it(split, cluster, alone) -> None:
+    async with cluster("llama", split) as ranks:
         whole = ranks.ask(PROMPT, 40)
         await ranks.answer(whole)
         text = _text(ranks, whole)
         stop = text[len(text) // 2 : len(text) // 2 + 5]
         cut = ranks.ask(PROMPT, 40, stop=[stop, "\0never"])
-        _, done = await ranks.answer(cut)
+        beside = ranks.ask(PROMPT[:9], 40)
+        ids, done = await ranks.answer(cut)
         assert done["why"] == "stop"
         assert _text(ranks, cut) == text[: text.index(stop)]
+        assert (await ranks.answer(beside))[0] == alone("llama", 40, tuple(PROMPT[:9]))
+        further = [*PROMPT, *ids, 7, 8, 9]
+        answer, done = await ranks.generate(further, 12)
+        assert answer == alone("llama", 12, tuple(further)), "what came after the stop is in no cache"
+        assert done["reused_tokens"] >= len(PROMPT) + len(ids) - 1
         never = ranks.ask(PROMPT, 40, stop=[text[-1] + "\0"])
         await ranks.answer(never)
         assert _text(ranks, never) == text
