@@ -1,6 +1,7 @@
 """How fast the engine is beside mlx_lm, two ranks on this machine: `python -m tests.bench.engine`.
 
-`--models float32,demo` and `--rows N,N` (as numbered in the table) choose, `--quick` is a quarter of it.
+`--models float32,demo` and `--rows N,N` (as numbered in the table) choose, `--quick` is a quarter of it; with
+`--rounds N` all rows take turns so often, and medians count.
 Figures of one run compare with one another and with nothing else. Rows name the BLAS each process has and its
 threads: `reference` is the one in MLX's wheel, the other what ranks of ours find on the machine or in
 EXO_TUI_BLAS.
@@ -14,12 +15,13 @@ import json
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -27,7 +29,7 @@ import psutil
 import core.worker
 from core import config
 from core.models import demo
-from core.worker import guard
+from core.worker import divide, guard
 from tests.tiny_models import CONFIGS, build
 from tests.worker import cluster
 from tests.worker.cluster import Cluster
@@ -53,15 +55,17 @@ class Row:
     """One way to run a model."""
 
     who: str  # mlx_lm or ours
-    how: str  # alone, pipeline, tensor; sockets, ring
+    how: str  # alone, pipeline, tensor; of ours a pipeline is one over sockets or over ring
     blas: bool  # the machine's, not MLX's own
     threads: int = 1
     room: int = 0  # bytes for weights to become float32 in, where that is faster
+    pinned: bool = False  # to one core, which never idles: one that does comes back slower
 
     @property
     def name(self) -> str:
         blas = f"OpenBLAS x{self.threads}" if self.blas else "reference"
-        return f"{self.who}, {self.how}, {blas}{', dequantised' * bool(self.room)}"
+        more = ", dequantised" * bool(self.room) + ", one core" * self.pinned
+        return f"{self.who}, {self.how}, {blas}{more}"
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -86,9 +90,18 @@ ROWS = [
     Row("mlx_lm", "pipeline", blas=True, threads=2),
     Row("ours", "sockets", blas=True, threads=2),
     Row("ours", "sockets", blas=True, threads=2, room=ROOM),
+    Row("ours", "tensor", blas=True),
+    Row("ours", "alone", blas=False),
+    Row("ours", "alone", blas=True),
+    Row("mlx_lm", "alone", blas=True, pinned=True),
+    Row("ours", "sockets", blas=True, pinned=True),
 ]
-COLUMNS = ["decode_tps", "prefill_tps", "ttft_s", *(f"aggregate_tps_{n}" for n in AT_ONCE), "idle_cpu"]
-HEADS = ["decode", "prefill", "TTFT s", *(f"all of {n}" for n in AT_ONCE), "idle CPU"]
+COLUMNS = [
+    *("decode_tps", "between_ms", "prefill_tps", "ttft_s"),
+    *(f"aggregate_tps_{n}" for n in AT_ONCE),
+    "idle_cpu",
+]
+HEADS = ["decode", "between", "prefill", "TTFT s", *(f"all of {n}" for n in AT_ONCE), "idle CPU"]
 
 
 def beside(row: Row, path: Path, prompt: int, answer: int) -> Figures | str:
@@ -121,28 +134,38 @@ def _free(count: int) -> list[int]:
 
 
 async def ours(row: Row, path: Path, split: list[int], prompt: int, answer: int) -> Figures:
-    """Two ranks of ours."""
+    """Two ranks of ours, or one alone."""
     before = dict(os.environ)
     os.environ.update(row.environment)
     try:
         with tempfile.TemporaryDirectory() as folder:
             package = Path(folder) / "worker"
             shutil.copytree(Path(core.worker.__file__).parent, package)
-            made = Cluster(package, Path(folder), path, split, row.how)
+            layers = sum(split)
+            split = {"alone": [layers], "tensor": [layers, layers]}.get(row.how, split)
+            made = Cluster(package, Path(folder), path, split, "sockets" if row.how == "sockets" else "ring")
             made.extra = {"room": row.room}
+            if row.how == "tensor":
+                made.extra |= {"mode": "tensor", "start": 0, "end": layers, "rings": ["127.0.0.1"] * 2}
             async with made as ranks:
-                return await _measured(ranks, prompt, answer)
+                return await _measured(ranks, prompt, answer, () if row.pinned else AT_ONCE)
     finally:
         os.environ.clear()
         os.environ.update(before)
 
 
-async def _measured(ranks: Cluster, prompt: int, answer: int) -> Figures:
+async def _measured(ranks: Cluster, prompt: int, answer: int, at_once: Sequence[int]) -> Figures:
     wish = {"chunk": 128, "ignore_eos": True}
     await ranks.generate(_tokens(prompt, 1), 4, **wish)
-    _, done = await ranks.generate(_tokens(prompt, 2), answer, **wish)
+    name = ranks.ask(_tokens(prompt, 2), answer, **wish)
+    _, done = await ranks.answer(name)
     figures = {name: done[name] for name in ("ttft_s", "prefill_tps", "decode_tps")}
-    for count in AT_ONCE:
+    busy = 0.0  # of one stage after another
+    for rank in ranks.ranks if ranks.backend == "sockets" else []:
+        timed = await rank.until(lambda one: one["ev"] == "timed" and one["id"] == name)
+        busy += timed["decode_s"] / timed["decode_steps"]
+        figures["between_ms"] = 1e3 * (1 / done["decode_tps"] - busy)
+    for count in at_once:
         began = time.perf_counter()
         asked = [ranks.ask(_tokens(SHORT, 10 * count + i), answer, **wish) for i in range(count)]
         await asyncio.gather(*(ranks.answer(one) for one in asked))
@@ -168,7 +191,7 @@ def _tokens(count: int, seed: int) -> list[int]:
 
 
 def _goals(found: Mapping[Row, Figures]) -> list[str]:
-    """What was to be reached over sockets, like compared with like."""
+    """What was to be reached, like compared with like."""
 
     def line(what: str, value: float | None, goal: float, most: bool = False) -> str:
         if value is None:
@@ -180,15 +203,18 @@ def _goals(found: Mapping[Row, Figures]) -> list[str]:
         return over[of] / under[to or of] if over and under else None
 
     told = []
-    for blas, threads in ((False, 1), (True, 1), (True, 2)):
-        mine, alone, pipeline = (
-            found.get(Row(who, how, blas, threads))
-            for who, how in (("ours", "sockets"), ("mlx_lm", "alone"), ("mlx_lm", "pipeline"))
-        )
-        if mine is None:
+    for row, mine in found.items():
+        if row.who != "ours" or row.how not in ("sockets", "tensor") or row.room:
+            continue
+        alone, pipeline = (found.get(replace(row, who="mlx_lm", how=how)) for how in ("alone", "pipeline"))
+        if row.pinned:
+            told += [
+                f"{row.name}:",
+                line("decode beside one process", ratio(mine, alone, "decode_tps"), 0.95),
+            ]
             continue
         told += [
-            f"goals with {f'OpenBLAS x{threads}' if blas else 'the reference BLAS'} in every process:",
+            f"goals of {row.name}, against mlx_lm with the same:",
             line("decode beside mlx_lm's pipeline", ratio(mine, pipeline, "decode_tps"), 1.2),
             line("decode beside one process", ratio(mine, alone, "decode_tps"), 0.95),
             line("prefill beside one process", ratio(mine, alone, "prefill_tps"), 1.5),
@@ -198,11 +224,34 @@ def _goals(found: Mapping[Row, Figures]) -> list[str]:
     return told
 
 
+async def _figures(row: Row, path: Path, split: list[int], prompt: int, answer: int) -> Figures | str:
+    """What a row measures, or why it cannot. `between`: of a token's time, what no stage computes in."""
+    if row.blas and not guard.faster(dict(os.environ)):
+        return "no OpenBLAS here"
+    if row.how == "tensor" and (why := divide.refusal(json.loads((path / "config.json").read_text()), 2)):
+        return why
+    cores = os.sched_getaffinity(0)
+    if row.pinned:
+        os.sched_setaffinity(0, {min(cores)})
+    try:
+        if row.who == "mlx_lm":
+            return beside(row, path, prompt, answer)
+        return await ours(row, path, split, prompt, answer)
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def _line(row: Row, figures: Figures) -> str:
+    cells = (f"{figures[one]:9.2f}" if one in figures else f"{'':9}" for one in COLUMNS)
+    return f"{ROWS.index(row) + 1:2} {row.name:36}" + "".join(cells)
+
+
 async def main() -> None:
     """Print a table a model, and which goals were reached."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", default="float32,demo")
     parser.add_argument("--rows", default=",".join(map(str, range(1, len(ROWS) + 1))))
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     answer = 16 if args.quick else ANSWER
@@ -219,27 +268,23 @@ async def main() -> None:
                 about = "random 100 M, float32"
             prompt = prompt // 4 if args.quick else prompt
             print(f"\n{about}: {prompt} prompt tokens, {answer} answered, tok/s")
-            print(f"{'':38}" + "".join(f"{one:>9}" for one in HEADS))
-            found: dict[Row, Figures] = {}
-            said: Figures | str
-            for at in map(int, args.rows.split(",")):
-                row = ROWS[at - 1]
-                if row.blas and not guard.faster(dict(os.environ)):
-                    print(f"{at} {row.name:36} no OpenBLAS here")
-                    continue
-                mine = row.who == "ours"
-                said = (
-                    await ours(row, path, split, prompt, answer)
-                    if mine
-                    else beside(row, path, prompt, answer)
-                )
+            print(f"{'':39}" + "".join(f"{one:>9}" for one in HEADS))
+            found: dict[Row, list[Figures]] = {}
+            for row in [ROWS[int(at) - 1] for at in args.rows.split(",")] * args.rounds:
+                said = await _figures(row, path, split, prompt, answer)
                 if isinstance(said, str):
-                    print(f"{at} {row.name:36} not possible: {said}", flush=True)
+                    print(f"{ROWS.index(row) + 1:2} {row.name:36} not possible: {said}", flush=True)
                     continue
-                found[row] = said
-                cells = (f"{said[one]:9.2f}" if one in said else f"{'':9}" for one in COLUMNS)
-                print(f"{at} {row.name:36}" + "".join(cells), flush=True)
-            print("\n".join(_goals(found)), flush=True)
+                found.setdefault(row, []).append(said)
+                print(_line(row, said), flush=True)
+            medians = {row: _medians(all_of) for row, all_of in found.items()}
+            if args.rounds > 1:
+                print("medians:", *(_line(row, one) for row, one in medians.items()), sep="\n")
+            print("\n".join(_goals(medians)), flush=True)
+
+
+def _medians(rounds: list[Figures]) -> Figures:
+    return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
 
 
 if __name__ == "__main__":
