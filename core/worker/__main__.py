@@ -55,12 +55,18 @@ def main() -> int:
 def _run(channel: Channel) -> None:
     channel.start_beating()
     channel.phase("environment", 0, 1)
+    start = channel.take("start")
+    rank, size = int(start["rank"]), int(start["size"])
     # Over a second of imports: within a phase of its own, and where a failure is reported.
     import mlx.core as mx
 
     if mx.default_device().type == mx.DeviceType.cpu:
         # On a CPU compiled functions call g++ at first use, or race for its cache, and are not faster for it.
         mx.disable_compile()
+    if rank:  # no text comes to it
+        from .lean import import_mlx_lm
+
+        import_mlx_lm()
     import mlx_lm
 
     from .dequantise import blas
@@ -70,7 +76,6 @@ def _run(channel: Channel) -> None:
     from .tensor import Chain, First, Head, Member, Place, shard
     from .tokens import Tokens
 
-    start = channel.take("start")
     channel.every = float(start.get("beat") or channel.every)
     channel.emit(
         "hello",
@@ -83,7 +88,6 @@ def _run(channel: Channel) -> None:
         fast_synch=_fast_synch(),
     )
     channel.phase("environment", 1, 1)
-    rank, size = int(start["rank"]), int(start["size"])
     if not 0 <= rank < size:
         raise ControlError(f"rank {rank} of {size}")
     if start.get("mode") == "laps":
