@@ -204,9 +204,11 @@ def _goals(found: Mapping[Row, Figures]) -> list[str]:
 
     told = []
     for row, mine in found.items():
-        if row.who != "ours" or row.how not in ("sockets", "tensor") or row.room:
+        if row.who != "ours" or row.how not in ("sockets", "tensor"):
             continue
-        alone, pipeline = (found.get(replace(row, who="mlx_lm", how=how)) for how in ("alone", "pipeline"))
+        alone, pipeline = (
+            found.get(replace(row, who="mlx_lm", how=how, room=0)) for how in ("alone", "pipeline")
+        )
         if row.pinned:
             told += [
                 f"{row.name}:",
