@@ -14,7 +14,7 @@ from core.models.config import Config
 from core.models.error import ModelError
 from core.models.safetensors import Tensor
 from core.text import MALFORMED, clean_line
-from core.worker.divide import refusal
+from core.worker.divide import ONE_FOR_ALL, refusal
 from core.worker.whole import whole
 
 __all__ = ["ModelError", "ModelSpec", "load", "read"]
@@ -158,7 +158,8 @@ def read(path: Path) -> ModelSpec:
         expert_bytes=_expert_bytes(config, tensors) if experts else (),
         experts=config.num_experts or 0 if experts else 0,
         experts_used=experts,
-        latent=bool(config.kv_lora_rank) and config.model_type not in _EXPANDED_MLA,
+        latent=config.model_type in ONE_FOR_ALL
+        or (bool(config.kv_lora_rank) and config.model_type not in _EXPANDED_MLA),
         together=tuple(Together(*run) for run in whole(keys, config.num_hidden_layers)),
         unshared={size: clean_line(why) for size in SHARERS if (why := refusal(keys, size))},
         width=width,

@@ -22,7 +22,17 @@ FAMILIES = frozenset(
 )
 # fmt: on
 """Values of `model_type` that mlx-lm 0.32.2 can divide: those whose model has a method `shard`."""
-HEADS = ("num_attention_heads", "linear_num_key_heads", "linear_num_value_heads", "n_head", "num_heads")
+ONE_FOR_ALL = ("deepseek_v41", "deepseek_v41_text")
+"""Those with one head of keys and values, which every rank has."""
+HEADS = (
+    "num_attention_heads",
+    "linear_num_key_heads",
+    "linear_num_value_heads",
+    "n_head",
+    "num_heads",
+    "num_attention_groups",
+    "o_groups",
+)
 WIDTHS = (
     "intermediate_size",
     "moe_intermediate_size",
@@ -40,7 +50,8 @@ def refusal(config: Mapping[str, Any], size: int) -> str:
     if family not in FAMILIES:
         return f"{family}: mlx-lm cannot divide its layers among ranks"
     counts = {name: text.get(name) for name in (*HEADS, *WIDTHS)}
-    if not text.get("kv_lora_rank"):  # latent attention has keys and values for all heads in one
+    # Latent attention has keys and values for all heads in one, too.
+    if not text.get("kv_lora_rank") and family not in ONE_FOR_ALL:
         counts["num_key_value_heads"] = text.get("num_key_value_heads")
     for name, count in counts.items():
         for one in count if isinstance(count, list) else [count]:

@@ -7,15 +7,17 @@ tests/worker/test_worker_tensor.py.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 from mlx_lm.generate import generate_step
-from mlx_lm.utils import load_model
+from mlx_lm.utils import _get_classes, load_model
 
 import core.worker
 from core.worker.divide import FAMILIES, refusal
@@ -24,6 +26,42 @@ from tests.worker.cluster import Cluster
 from tests.worker.conftest import PROMPT
 
 COUNT = 16
+YARN = {
+    "factor": 2.0,
+    "original_max_position_embeddings": 1024,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "beta_fast": 32,
+    "beta_slow": 1,
+}
+MORE = {
+    "deepseek_v2": {"rope_scaling": {"type": "yarn", **YARN}},
+    "deepseek_v41": {},
+    "glm_moe_dsa": {
+        "index_head_dim": 16,
+        "index_n_heads": 4,
+        "index_topk": 8,
+        "moe_layer_freq": 1,
+        "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
+    },
+    "iquestloopcoder": {},
+    "kimi_k25": {"text_config": families.BASE | {"model_type": "deepseek_v3"}},
+    "minimax_m2": {"rotary_dim": 8},
+    "minimax_m3_vl": {"text_config": families.BASE | {"model_type": "minimax_m3", "rotary_dim": 8}},
+    "mistral4": {
+        "rope_parameters": {
+            "rope_theta": 10000.0,
+            "rope_type": "default",
+            "llama_4_scaling_beta": 0.1,
+            **YARN,
+            "factor": 1.0,
+        }
+    },
+    "qwen3_5_moe": {},
+    "solar_open": {},
+    "step3p5": {"num_attention_groups": 2},
+}
+"""Families that are in no other test, and their keys beside those that most of them understand."""
 
 
 def alone(model: Path) -> list[int]:
@@ -43,16 +81,29 @@ async def shared(model: Path, folder: Path, layers: int, size: int) -> list[int]
         return (await ranks.generate(PROMPT, COUNT, ignore_eos=True))[0]
 
 
+def _bare(path: Path) -> dict[str, Any]:
+    """A model's config, without the sign of latent attention where its family has none."""
+    config = json.loads(path.read_text())
+    _, arguments = _get_classes(config)
+    if not {"kv_lora_rank", "text_config"} & {field.name for field in dataclasses.fields(arguments)}:
+        config.pop("kv_lora_rank", None)
+        path.write_text(json.dumps(config))
+    return config
+
+
 def main() -> None:
     """Print a line a configuration and number of ranks."""
     mx.disable_compile()
+    tiny_models.CONFIGS.update(
+        {name: families.BASE | keys | {"model_type": name} for name, keys in MORE.items()}
+    )
     known = {**families.CONFIGS, **tiny_models.CONFIGS}
     able = [name for name, config in known.items() if config["model_type"] in FAMILIES]
     for name in sys.argv[1:] or able:
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
             model = tiny_models.build(name, folder / "model")
-            config = json.loads((model / "config.json").read_text())
+            config = _bare(model / "config.json")
             layers = {**config, **config.get("text_config", {})}["num_hidden_layers"]
             for size in (2, 4):
                 if reason := refusal(config, size):

@@ -171,6 +171,8 @@ async def test_what_cannot_be_shared_is_refused_with_the_reason(name, size, reas
         ({"num_attention_heads": 5}, 2, "num_attention_heads 5"),  # mlx-lm: garbage without an error
         ({"num_key_value_heads": 1}, 2, "num_key_value_heads 1"),
         ({"kv_lora_rank": 16, "num_key_value_heads": 1}, 2, ""),
+        ({"model_type": "deepseek_v41", "num_key_value_heads": 1}, 2, ""),
+        ({"model_type": "deepseek_v41", "num_key_value_heads": 1, "o_groups": 3}, 2, "o_groups 3"),
         ({"moe_intermediate_size": 33}, 2, "moe_intermediate_size 33"),
         ({"text_config": {"linear_num_key_heads": 3}}, 2, "linear_num_key_heads 3"),
         ({"quantization": {"group_size": 64, "bits": 4}}, 2, "intermediate_size 192"),
