@@ -46,6 +46,22 @@ MORE = {
     },
     "iquestloopcoder": {},
     "kimi_k25": {"text_config": families.BASE | {"model_type": "deepseek_v3"}},
+    "kimi_k3": {
+        "text_config": families.BASE
+        | {
+            "num_key_value_heads": 4,
+            "hidden_act": "situ",
+            "activation_situ_beta": 1.0,
+            "num_experts_per_token": 2,
+            "linear_attn_config": {
+                "kda_layers": [1, 2, 3],
+                "full_attn_layers": [4],
+                "num_heads": 4,
+                "head_dim": 16,
+                "short_conv_kernel_size": 4,
+            },
+        }
+    },
     "minimax_m2": {"rotary_dim": 8},
     "minimax_m3_vl": {"text_config": families.BASE | {"model_type": "minimax_m3", "rotary_dim": 8}},
     "mistral4": {
@@ -61,7 +77,9 @@ MORE = {
     "solar_open": {},
     "step3p5": {"num_attention_groups": 2},
 }
-"""Families that are in no other test, and their keys beside those that most of them understand."""
+"""Families that are in no other test, and their keys beside those that most of them understand. Others that
+mlx-lm can divide are names of these, but for muse_spark, which wants Metal, and prism_hadamard_qwen35, which
+has packs of its own."""
 
 
 def alone(model: Path) -> list[int]:
