@@ -121,7 +121,9 @@ class Stream:
 
     def _emit(self, ids: list[int], told: dict[str, Any]) -> None:
         if not self._mute and (ids or any(told.values())):
-            self._channel.later("tokens", id=self.name, ids=ids, **told)  # the next step goes first
+            # The next step goes first, but for the first token, which somebody waits for.
+            say = self._channel.emit if self.count == 1 else self._channel.later
+            say("tokens", id=self.name, ids=ids, **told)
 
     def _likely(self, token: int, logprob: float) -> tuple[int, float, str]:
         # JSON knows no infinity; OpenAI's API says -9999 for what cannot come.
