@@ -7,7 +7,6 @@ from functools import reduce
 from msgspec.structs import replace
 
 from core import events as ev
-from core.models.spec import ModelSpec
 from core.plan.explain import alternatives
 from core.plan.forecast import Pricing
 from core.plan.plan import Backend, Host, Plan, Stage, Wire
@@ -16,13 +15,12 @@ from core.plan.setting import Setting
 from core.quote import Quoter
 from core.state import ClusterState, apply
 from core.wiring import Cable, End
+from tests.unit.benches import SPEC as TOY
 
 GIB = 2**30
-SPEC = ModelSpec(
-    name="toy", path="/nowhere", family="llama", layers=32, layer_bytes=(GIB,) * 32,
-    embed_bytes=GIB, head_bytes=GIB, tied=False, hidden=4096, heads=32, kv_heads=8,
-    kv_bytes=(4096,) * 32, windows=(None,) * 32, vocabulary=128256, context=4096,
-)  # fmt: skip
+SPEC = replace(
+    TOY, layers=32, layer_bytes=(GIB,) * 32, hidden=4096, kv_bytes=(4096,) * 32, windows=(None,) * 32
+)
 
 
 def plan(backend: Backend, *counts: int) -> Plan:
@@ -60,7 +58,7 @@ def test_a_plan_is_quoted_as_its_own_backend_carries_it() -> None:
 
 
 def test_cables_that_join_some_devices_make_other_ways_to_cut_it_no_faster() -> None:
-    three = [Host(name, 16 * GIB) for name in "abc"]
+    three = [Host(name, 14 * GIB) for name in "abc"]
     ethernet = [Wire(a=a, b=b, kind="ethernet", rtt_us=300) for a, b in ("ab", "bc", "ac")]
     spec = replace(SPEC, layer_bytes=(GIB,) * 30, layers=30, kv_bytes=(4096,) * 30, windows=(None,) * 30)
     stages = [Stage("a", 0, 10), Stage("b", 10, 20), Stage("c", 20, 30)]
