@@ -95,6 +95,8 @@ class Leader:
                 self._hear(self._channel.waiting(block=free and not self._reading))
                 self._admit()
                 computed = self._compute()
+                for stream in self._streams:
+                    stream.tell()
                 self._channel.flush()
                 if computed:
                     while self._wire is not None and self._asked and self._wire.arrived():

@@ -33,6 +33,7 @@ class Stream:
         self._first = self._last = 0.0
         self._sampled = 0  # with the end-of-sequence token, which is not counted as generated
         self._stops = [str(one) for one in request.get("stop") or [] if one]
+        self._untold: list[tuple[int, list[tuple[int, float]] | None]] = []  # tokens, see `tell`
         self._held = ""  # text that may be the beginning of a stop string
         self._resumed = [int(one) for one in request.get("resume") or []]  # said by an earlier run
         self._mute = False
@@ -78,7 +79,8 @@ class Stream:
 
     def take(self, token: int, logprobs: list[tuple[int, float]] | None) -> None:
         """A token has come back; it means nothing where the one before it was the last. After a cancel it is
-        still told: it may be in the caches."""
+        still told: it may be in the caches. Text is made of it now only if that may end the request, or if
+        somebody waits for it: the first one."""
         if self.why:
             return
         self._last = time.perf_counter()
@@ -91,11 +93,19 @@ class Stream:
             return
         self.token = token
         self.count += 1
-        with self._telling():
-            self._text.add_token(token)
-            self._say([token], self._text.last_segment, logprobs)
+        self._untold.append((token, logprobs))
+        if self._stops or self.count == 1:
+            self.tell()
         if not self.why and self.count >= self.limit:
             self.why = "length"
+
+    def tell(self) -> None:
+        """Make text of what has come; best while other ranks compute."""
+        untold, self._untold = self._untold, []
+        with self._telling():
+            for token, logprobs in untold:
+                self._text.add_token(token)
+                self._say([token], self._text.last_segment, logprobs)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -144,6 +154,7 @@ class Stream:
         cancelled = not self.why
         self.why = self.why or "cancel"
         if self._sampled:
+            self.tell()
             with self._telling():
                 self._finish()
         ttft = self._first - self._began if self._sampled else None

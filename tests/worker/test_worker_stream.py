@@ -75,6 +75,7 @@ def test_a_token_without_text_ends_its_answer() -> None:
     for token in (KNOWN, PADDING):
         assert not stream.over
         stream.take(token, None)
+        stream.tell()
     assert _end(stream, console) == ("error", "no text for its tokens: IndexError: list index out of range")
     assert [one["text"] for one in console.said if one["ev"] == "tokens"] == ["b"]
 
