@@ -95,6 +95,7 @@ ROWS = [
     Row("ours", "alone", blas=True),
     Row("mlx_lm", "alone", blas=True, pinned=True),
     Row("ours", "sockets", blas=True, pinned=True),
+    Row("ours", "sockets", blas=True, room=ROOM),
 ]
 COLUMNS = [
     *("decode_tps", "between_ms", "prefill_tps", "ttft_s"),
