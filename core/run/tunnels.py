@@ -13,6 +13,8 @@ from core.remote.machine import LOOPBACK, Machine, Port, Stream
 
 PIECE = 1 << 18
 """Bytes carried at a time."""
+AGAIN_S = 0.05
+"""Between two calls on a rank that does not listen yet."""
 
 Peers = list[tuple[str, int]]
 
@@ -39,7 +41,7 @@ class Tunnels:
         told: list[Peers] = []
         for rank, machine in enumerate(machines):
             after = (rank + 1) % len(machines)
-            port = await machine.listen(partial(self._carry, machines[after], ports[after]))
+            port = await machine.listen(partial(self._take, machines[after], ports[after]))
             if self._over:
                 port.close()
                 raise OSError("it was stopped")
@@ -49,17 +51,10 @@ class Tunnels:
             told.append(peers)
         return told
 
-    async def _carry(self, machine: Machine, port: int, near: Stream) -> None:
-        """One connection, until either end closes it."""
-        try:
-            far = await machine.call(port)
-        except OSError:
-            near.close()
-            return
-        for ends in ((near, far), (far, near)):
-            task = asyncio.create_task(_pump(*ends))
-            self._carrying.add(task)
-            task.add_done_callback(self._carrying.discard)
+    async def _take(self, machine: Machine, port: int, near: Stream) -> None:
+        task = asyncio.create_task(_carry(machine, port, near))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
 
     async def close(self) -> None:
         """Nothing is carried any more."""
@@ -70,6 +65,27 @@ class Tunnels:
         for task in list(self._carrying):
             task.cancel()
         await asyncio.gather(*self._carrying, return_exceptions=True)
+
+
+async def _carry(machine: Machine, port: int, near: Stream) -> None:
+    """One connection, until either end closes it."""
+    try:
+        far = await _reach(machine, port)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_pump(near, far))
+            both.create_task(_pump(far, near))
+    finally:
+        near.close()
+
+
+async def _reach(machine: Machine, port: int) -> Stream:
+    """The rank that listens there, as soon as it does. One of MLX's ring binds its port only when told to
+    connect, and its neighbour, whom the tunnel answered at once, would take a refusal for a lost peer."""
+    while True:
+        try:
+            return await machine.call(port)
+        except OSError:
+            await asyncio.sleep(AGAIN_S)
 
 
 async def _pump(source: Stream, sink: Stream) -> None:

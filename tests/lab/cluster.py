@@ -112,18 +112,23 @@ class Command:
 
     def end(self, timeout: float = LIMIT) -> int:
         """Wait for its end; the exit code."""
-        try:
-            self.process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
+        self._rest(timeout)
         return self.process.returncode
 
     def answer(self) -> dict[str, Any]:
         """What it printed as JSON, when it has ended well."""
-        out, _ = self.process.communicate(timeout=LIMIT)
+        out = self._rest(LIMIT)
         assert self.process.returncode == 0, self.complaints
         return json.loads(out)
+
+    def _rest(self, timeout: float) -> bytes:
+        """Its output to the end, which comes in time or by force."""
+        try:
+            return self.process.communicate(timeout=timeout)[0]
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"it went on for {timeout} s: {self.complaints}") from None
 
 
 def fingerprint(public_key: Path) -> str:

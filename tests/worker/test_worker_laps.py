@@ -6,13 +6,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from core.options import Options
 from core.plan.plan import Backend, Plan, Stage
 from core.remote.local import LocalMachine
 from core.run import laps
+from tests.e2e.processes import GUARD, below
 
 LIMIT = 60.0
 
@@ -36,7 +36,7 @@ async def test_ranks_hand_over_around_and_sum_where_they_meet_in_mlx(
     for one in found:
         assert (one.backend, one.devices) == (backend, ("a", "b"))
         assert 0 < one.p50_us <= one.worst_us
-    assert [p for p in psutil.Process().children(recursive=True) if "guard.py" in " ".join(p.cmdline())] == []
+    assert below(GUARD) == []
 
 
 async def test_a_rank_that_cannot_start_is_named_and_the_other_one_ended(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ async def test_a_rank_that_cannot_start_is_named_and_the_other_one_ended(tmp_pat
     machines = {"a": LocalMachine(sys.executable, tmp_path), "b": LocalMachine(str(broken), tmp_path)}
     with pytest.raises(OSError, match="rank 1 on b"):
         await laps.measure(plan("sockets", "a", "b"), machines, [], Options())
-    assert [p for p in psutil.Process().children(recursive=True) if "guard.py" in " ".join(p.cmdline())] == []
+    assert below(GUARD) == []
 
 
 def test_what_never_meets_is_not_measured() -> None:
