@@ -54,10 +54,9 @@ def choose(model: nn.Module, own: list[nn.Module], foreign: list[nn.Module], mem
     if plain > SPARE * memory:
         return Choice()
     sample: Any = max(linear, key=lambda one: one.weight.size)
-    weight = _plain(sample)
-    transposed = weight.T
-    packed_s = _seconds(weight.shape[-1], sample)
-    float_s = _seconds(weight.shape[-1], lambda x: x @ transposed)
+    transposed = mx.contiguous(_plain(sample).T)  # as columns.py lays it out
+    packed_s = _seconds(transposed.shape[0], sample)
+    float_s = _seconds(transposed.shape[0], lambda x: x @ transposed)
     if float_s < packed_s:
         dequantize_model(model)
         # mlx_lm keeps the dtype of the scales.

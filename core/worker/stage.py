@@ -16,7 +16,7 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten
 from mlx_lm.utils import _get_classes, load_model
 
-from . import dequantise
+from . import columns, dequantise
 from .caches import Caches, Merged, Packing
 from .graph import used
 from .layers import Refused, Unsplittable, layers_of
@@ -93,6 +93,7 @@ class Stage:
         if memory and not on_gpu():
             self.choice = dequantise.choose(self.model, own, layers[:start] + layers[end:], memory)
         named = _tensors(self.model)
+        modules = self.model.modules()
         self._mine: set[int] | None = None
         if not self._whole:
             try:
@@ -106,18 +107,16 @@ class Stage:
         else:
             self._held = self._needed(named, own)
         self._check(given)
+        if not on_gpu():
+            self._held = columns.turn(modules, self._held, self.last)
+        named.clear()  # or what was read would stay beside what was made of it
         if kv_bits:
             self._packing = self._packed(family, kv_bits)
         # Whether steps of several requests can be one pass here.
         self.merges = family not in APART and self.caches().mergeable
-        for done, layer in enumerate(own):
-            progress(done, len(own) + 1)
-            _read(layer.parameters(), singly=divide is not None)
-        progress(len(own), len(own) + 1)
-        _read(self._held, singly=divide is not None)
+        self._read(own, progress)
         if not self._whole:
             self._cell.eager = True
-        progress(len(own) + 1, len(own) + 1)
 
     @property
     def linear(self) -> bool:
@@ -143,6 +142,21 @@ class Stage:
         missing = sorted(self._held.keys() - given)
         if missing:
             raise BadModel(f"{len(missing)} tensors of this stage are not in the model's files: {missing[0]}")
+
+    def _read(self, own: list[Any], progress: Callable[[int, int], None]) -> None:
+        """Read the tensors held; one after the other, so that no more than one is ever there in two forms.
+
+        First what is beside the layers, where the largest are.
+        """
+        layers = [list(_tensors(one).values()) for one in own]
+        inside = {id(one) for layer in layers for one in layer}
+        parts = [[one for one in self._held.values() if id(one) not in inside], *layers]
+        for done, part in enumerate(parts):
+            progress(done, len(parts))
+            for one in sorted(part, key=lambda tensor: -tensor.nbytes):
+                mx.eval(one)
+                mx.clear_cache()
+        progress(len(parts), len(parts))
 
     def _packed(self, family: str, bits: int) -> Packing:
         """How keys and values are quantised, tried in passes that compute nothing. Raises BadModel."""
@@ -216,17 +230,6 @@ class Stage:
             return mx.zeros((1, length), mx.int32)
         assert self._before is not None
         return mx.zeros((1, length, self._before.width), self._before.dtype)
-
-
-def _read(tensors: Any, singly: bool) -> None:
-    """Read lazy tensors; `singly` those that are parts, so that only one is ever there whole."""
-    if not singly:
-        mx.eval(tensors)
-        return
-    flat: Any = tree_flatten(tensors)
-    for _, one in flat:
-        mx.eval(one)
-        mx.clear_cache()
 
 
 def _tensors(module: nn.Module) -> dict[str, mx.array]:
