@@ -22,9 +22,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wired: bool = True
     """MLX is told to keep as much in memory as Metal recommends, so that weights are not paged out."""
 
-    dequantise: bool = False
-    """Ranks on a CPU hold quantised weights as float32 where these fit and prove faster at loading. Sums are
-    then made in another order: a near tie between two tokens may fall the other way."""
+    dequantise: bool = True
+    """Ranks on a CPU with OpenBLAS hold quantised weights as float32 where these fit and prove faster at
+    loading. Sums are then made in another order: a near tie between two tokens may fall the other way."""
 
     prefill_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = SHARE
     """Of a rank's time, what prompts may take at most while other requests are being answered."""
@@ -46,7 +46,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             words[self.fast_synch],
             "kept awake" * self.awake,
             "no wired limit" * (not self.wired),
-            "float32 where faster" * self.dequantise,
+            "packed weights kept" * (not self.dequantise),
             f"{self.prefill_share:.0%} for prompts" * (self.prefill_share != SHARE),
             "through SSH" * self.tunnel,
         )

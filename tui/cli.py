@@ -252,7 +252,10 @@ def _run_options(parser: argparse.ArgumentParser, default: str | None = None) ->
     ranks = parser.add_argument_group("how ranks run", "recorded with the run; also [run] in config.toml")
     for name, about in (
         ("--tunnel", "what they send each other goes through SSH"),
-        ("--dequantise", "on CPUs, quantised weights become float32 where these fit and prove faster"),
+        (
+            "--dequantise",
+            "on CPUs with OpenBLAS, quantised weights become float32 where that is faster (default)",
+        ),
         ("--awake", "keep Macs awake with caffeinate -is"),
         ("--wired", "on Macs, keep weights in memory as Metal recommends (default)"),
         ("--fast-synch", "on Macs, set MLX_METAL_FAST_SYNCH (default: as it is there)"),

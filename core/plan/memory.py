@@ -103,7 +103,7 @@ def room(spec: ModelSpec, plan: Plan, hosts: Iterable[Host]) -> dict[str, int]:
 
 def crowded(spec: ModelSpec, plan: Plan, hosts: Iterable[Host], *, dequantised: bool = False) -> Plan:
     """The plan with as many requests and tokens as its devices have memory for: one request of the whole
-    context, and what is free besides. `dequantised`: weights may become float32, and come first."""
+    context, and what is free besides. `dequantised`: weights may become float32 on a CPU, and come first."""
     known = {host.id: host for host in hosts}
     ranks = [(stage, known.get(name)) for stage in plan.stages for name in stage.devices]
 
@@ -111,7 +111,9 @@ def crowded(spec: ModelSpec, plan: Plan, hosts: Iterable[Host], *, dequantised: 
         return all(
             host is not None
             and _taken(spec, stage, host, requests, tokens, plan.context)
-            <= _lent(footprint(spec, stage, host, plan.context), dequantised=dequantised)
+            <= _lent(
+                footprint(spec, stage, host, plan.context), dequantised=dequantised and _lifted(spec, host)
+            )
             for stage, host in ranks
         )
 
@@ -132,13 +134,18 @@ def _lent(taken: Footprint, *, dequantised: bool) -> int:
     return taken.cache + int(LENT * max(0, free))
 
 
+def _lifted(spec: ModelSpec, host: Host) -> bool:
+    """Whether the model computes in float32 there: on a CPU a quantised one does."""
+    return bool(spec.quantization) and not chip(host.chip).known
+
+
 def _taken(spec: ModelSpec, stage: Stage, host: Host, requests: int, tokens: int, context: int) -> int:
     """Bytes that the caches of requests with so many tokens in all take, and the logits of each but one."""
     # While the caches of several are put together or grow, those of one layer are there twice.
     taken = sum(_cached(spec, stage, requests, tokens)) + max(
         _cached(spec, stage, requests, tokens - context)
     )
-    if spec.quantization and not chip(host.chip).known:  # on a CPU such a model computes in float32
+    if _lifted(spec, host):
         taken = taken * 4 // spec.width
     share = 1 if spec.latent else len(stage.devices)
     return taken // share + (requests - 1) * 4 * 4 * spec.vocabulary

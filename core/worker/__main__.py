@@ -112,7 +112,6 @@ def _run(channel: Channel) -> None:
     began = time.monotonic()
     channel.phase("load", 0, 1)
     first, last = int(start["start"]), int(start["end"])
-    # Only if asked: tokens may differ from those of the packed weights where two are nearly as likely.
     memory = int(start.get("room") or 0)
     divide = partial(shard, group=group) if group is not None else None
     stage = Stage(

@@ -1,8 +1,7 @@
 # pyright: basic
 """Quantised weights as plain float32, where that is faster: a CPU with a good BLAS multiplies those best.
 
-The sums are then made in another order, so that a near tie between two tokens may fall the other way: never
-unasked.
+The sums are then made in another order, so that a near tie between two tokens may fall the other way.
 """
 
 from __future__ import annotations
@@ -43,8 +42,11 @@ def blas() -> str:
 def choose(model: nn.Module, own: list[nn.Module], foreign: list[nn.Module], memory: int) -> Choice:
     """Turn the quantised weights of `model` into float32, lazily, if that fits and measures as faster.
 
-    `own` are this stage's layers, `foreign` the others; `memory` in bytes.
+    `own` are this stage's layers, `foreign` the others; `memory` in bytes. With the reference BLAS nothing
+    is gained that would be worth the memory.
     """
+    if not blas():
+        return Choice()
     elsewhere = {id(one) for layer in foreign for one in layer.modules()}
     found = [one for one in model.modules() if hasattr(one, "scales") and id(one) not in elsewhere]
     linear = [one for layer in own for one in layer.modules() if type(one) is nn.QuantizedLinear]

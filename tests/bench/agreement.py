@@ -131,8 +131,7 @@ def mlx_lm(folder: Path) -> Iterator[bool]:
     theirs: list[dict[str, float]] = []
     trials: list[Trial] = []
     for turn in range(TURNS):
-        # The BLAS that ranks find, and one thread of it as those of a rehearsal have. Weights are float32:
-        # nothing is dequantised.
+        # The BLAS that ranks find, and one thread of it as those of a rehearsal have; of float32 weights.
         alone = subprocess.run(
             [sys.executable, script, model, "alone", str(PROMPT), str(TOKENS), str(TIMES)],
             env={**os.environ, **BLAS, "OPENBLAS_NUM_THREADS": "1"},

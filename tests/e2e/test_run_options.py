@@ -55,17 +55,31 @@ def test_what_a_device_has_or_lacks_by_itself_is_recorded_too(exo, directory, tm
     assert any("not kept awake: caffeinate: No such file" in line for line in run.ranks[0].log)
 
 
-def test_weights_become_float32_only_where_that_is_asked_for_and_faster(exo, directory, tmp_path) -> None:
+def test_weights_become_float32_where_that_is_measured_to_be_faster(exo, directory, tmp_path) -> None:
     file = tmp_path / "run.exo"
-    exo.run("run", directory("llama_q4"), *ASKED, "--demo-devices", 1, "--dequantise", "--record", file)
+    exo.run("run", directory("llama_q4"), *ASKED, "--demo-devices", 1, "--record", file)
 
     run, plan = _launched(file)
-    assert "float32 where faster" in plan
+    assert "packed" not in plan
     [loaded] = [rank.loaded for rank in run.ranks]
-    assert loaded is not None and loaded.packed_s is not None and loaded.float_s is not None
+    assert loaded is not None
+    if loaded.packed_s is None or loaded.float_s is None:
+        assert not (loaded.blas or loaded.dequantised)
+        return
+    assert loaded.blas
     assert loaded.dequantised == (loaded.float_s < loaded.packed_s)
     chosen = "weights became float32: " if loaded.dequantised else "weights stay packed: "
     assert [one.text for one in read(file).events if isinstance(one, Alert) and chosen in one.text]
+
+
+def test_weights_stay_packed_unmeasured_where_that_is_asked_for(exo, directory, tmp_path) -> None:
+    file = tmp_path / "run.exo"
+    exo.run("run", directory("llama_q4"), *ASKED, "--demo-devices", 1, "--no-dequantise", "--record", file)
+
+    run, plan = _launched(file)
+    assert "packed weights kept" in plan
+    [loaded] = [rank.loaded for rank in run.ranks]
+    assert loaded is not None and (loaded.dequantised, loaded.packed_s) == (False, None)
 
 
 def test_what_cannot_go_through_ssh_is_refused(exo, directory) -> None:

@@ -97,12 +97,16 @@ def test_states_of_unknown_size_are_answered_as_few_at_a_time_as_is_known_to_wor
 
 
 def test_weights_that_may_become_float32_come_first() -> None:
-    plan, there = _plan(SPEC, 3)
-    kept = crowded(SPEC, plan, there, dequantised=True)
-    taken = footprint(SPEC, plan.stages[0], there[0], CONTEXT)
+    packed = replace(SPEC, quantization="4-bit g64")
+    plan, there = _plan(packed, 3)
+    kept = crowded(packed, plan, there, dequantised=True)
+    taken = footprint(packed, plan.stages[0], there[0], CONTEXT)
     floats = int(DEQUANTISED * (taken.free + taken.weights))
     assert CONTEXT < kept.tokens < plan.tokens
     assert taken.needed - taken.weights + floats + (kept.tokens - CONTEXT) * TOKEN <= taken.usable
+    mac = [Host("h0", 3 * GIB, chip="Apple M4 Max")]
+    assert crowded(packed, plan, mac, dequantised=True) == crowded(packed, plan, mac)
+    assert crowded(SPEC, plan, there, dequantised=True) == crowded(SPEC, plan, there)
 
 
 def test_the_card_and_rank_0_are_told() -> None:
