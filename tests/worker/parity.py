@@ -2,7 +2,7 @@
 
 Greedy tokens of a short prompt, of one of 600 tokens, and of five requests of different lengths that join and
 leave. `--families a,b`, `--ranks 2,4`, `--splits N` and `--seed N` choose; without them the run takes an hour
-on two cores. The suite runs some of it.
+on two cores. The suite runs some of it. With `--dequantise`, ranks may make quantised weights float32.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ LONG = [3 + (i * 41 + i * i) % 500 for i in range(600)]
 FIVE = [(SHORT, 32), (SHORT[:7], 10), (SHORT[10:40], 24), ([5, 6], 16), (SHORT[3:] + SHORT, 5)]
 TOGETHER = {"gemma4": 3}  # so many layers at its end share keys and values: no cut among them
 
+ROOM = 2**33  # bytes
 Ask = Callable[[Sequence[int], int], list[int]]
 
 
@@ -55,11 +56,15 @@ def reference(path: Path, free: bool) -> Ask:
     return lambda prompt, count: ask(tuple(prompt), count)
 
 
-async def check(package: Path, path: Path, split: list[int], expected: Ask, free: bool) -> str:
+async def check(
+    package: Path, path: Path, split: list[int], expected: Ask, *, free: bool, dequantise: bool
+) -> str:
     """What was not as expected; "" if nothing. `free`: end-of-sequence ids are tokens like others."""
     wrong = []
     with tempfile.TemporaryDirectory() as logs:
-        async with Cluster(package, Path(logs), path, split) as ranks:
+        ranks = Cluster(package, Path(logs), path, split)
+        ranks.extra = {"room": ROOM * dequantise}
+        async with ranks:
             wish = {"chunk": 64, "ignore_eos": free}
             for name, prompt, count in (("short", SHORT, 32), ("long", LONG, 16)):
                 if (await ranks.generate(prompt, count, **wish))[0] != expected(prompt, count):
@@ -80,6 +85,7 @@ async def main() -> int:
     parser.add_argument("--ranks", default="1,2,3,4")
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--dequantise", action="store_true")
     args = parser.parse_args()
     mx.disable_compile()
     failed = done = 0
@@ -99,7 +105,8 @@ async def main() -> int:
                 for cuts in chance.sample(places, min(args.splits, len(places))):
                     split = [high - low for low, high in itertools.pairwise([0, *cuts, layers])]
                     began = time.monotonic()
-                    wrong = await check(package, made, split, expected, own)
+                    how = {"free": own, "dequantise": args.dequantise}
+                    wrong = await check(package, made, split, expected, **how)
                     failed += bool(wrong)
                     done += 1
                     took = f"{time.monotonic() - began:.0f} s"
