@@ -15,7 +15,7 @@ from core.session.record import Recorder
 from core.session.replay import Player
 from tests.tui import scenes
 from tests.tui.clusters import ASKED
-from tests.tui.conftest import NARROW, WIDE, Open
+from tests.tui.conftest import NARROW, WIDE, Desk, Open
 from tui.app import ConsoleApp
 from tui.cli import UsageError
 from tui.widgets.chatlog import ChatLog
@@ -276,6 +276,24 @@ async def test_the_chosen_device_stays_in_sight(console: Open) -> None:
                 pane.action_choose(step)
             await desk.settle()
             assert "›" in desk.text, desk.text
+
+
+async def test_the_first_device_is_chosen_until_somebody_chooses(console: Open) -> None:
+    def found(name: str) -> ev.DeviceSeen:
+        return ev.DeviceSeen(t=T, device=name, name=name, address="10.0.0.9", status="ready")
+
+    async def marked(desk: Desk) -> str:
+        await desk.settle()
+        [row] = [line for line in desk.text.splitlines() if "›" in line]
+        return row
+
+    async with console([found("c"), found("d")]) as desk:
+        assert " c " in await marked(desk)
+        desk.bus.publish(found("b"))
+        assert " b " in await marked(desk)
+        await desk.press("down")
+        desk.bus.publish(found("a"))
+        assert " c " in await marked(desk)
 
 
 async def test_the_card_of_a_plan_whose_device_is_away_says_so(console: Open) -> None:

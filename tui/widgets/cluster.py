@@ -31,6 +31,7 @@ class ClusterPane(VerticalScroll, Filtered):
 
     _state: ClusterState = ClusterState()
     _chosen: str | None = None
+    _by_hand: bool = False
 
     @dataclass
     class Chosen(Message):
@@ -68,11 +69,12 @@ class ClusterPane(VerticalScroll, Filtered):
         yield FilterBar()
 
     def draw(self, state: ClusterState) -> None:
-        """Show `state`; the choice moves to the first row when what was chosen is gone."""
+        """Show `state`; the choice is the first row until somebody makes one, and when that is gone."""
         self._state = state
         known = self._choices()
-        if self._chosen not in known:
-            self._choose(known[0] if known else None)
+        if self._chosen not in known or not self._by_hand:
+            # What a filter has found stays chosen without it.
+            self._choose(known[0] if known else None, by_hand=bool(self.query_one(Devices).needle))
         for widget in self.query(StateRows):
             widget.draw(state)
         self.query_one(Requests).display = bool(queue(state) or state.api)
@@ -84,8 +86,8 @@ class ClusterPane(VerticalScroll, Filtered):
             *(request.id for request in queue(self._state)),
         ]
 
-    def _choose(self, key: str | None) -> None:
-        self._chosen = key
+    def _choose(self, key: str | None, *, by_hand: bool = True) -> None:
+        self._chosen, self._by_hand = key, by_hand
         self.query_one(Devices).chosen = self.query_one(Requests).chosen = key
 
     def _redraw(self) -> None:
