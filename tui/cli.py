@@ -69,6 +69,18 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
+class _Command(_Parser):
+    """A command's parser: options may stand between the words, as in `bench quick --context 8192 MODEL`."""
+
+    _between = False
+
+    def parse_known_args(self, *args: Any, **named: Any) -> Any:
+        if self._between:  # argparse takes words and options apart by calling this for each
+            return super().parse_known_args(*args, **named)
+        self._between = True
+        return self.parse_known_intermixed_args(*args, **named)
+
+
 def _count(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
@@ -125,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--record", type=Path, metavar="FILE", help="record the session")
     _plan_options(parser)
     _run_options(parser)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Command)
 
     def add(name: str, command: str, about: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=about, description=about)

@@ -37,6 +37,20 @@ def test_the_console_and_the_demo_take_what_a_plan_is_asked_for_as_the_commands_
     assert (args.context, args.kv_bits, args.backend, args.mode, args.split) == (None, None, None, None, ())
 
 
+def test_options_may_stand_between_the_words_of_a_command() -> None:
+    for typed in (
+        ["bench", "depth", "m", "--context", "8192", "--json"],
+        ["bench", "depth", "--context", "8192", "--json", "m"],
+        ["--context", "8192", "bench", "--json", "depth", "m"],
+    ):
+        args = parse(typed)
+        assert (args.suite, args.model, args.context, args.json) == ("depth", "m", 8192, True)
+    assert parse(["bench", "--json", "m"]).suite == "quick"
+    assert parse(["compare", "a", "--json", "b"]).files == [Path("a"), Path("b")]
+    with pytest.raises(UsageError, match="required: MODEL"):
+        parse(["bench", "--json"])
+
+
 @pytest.mark.parametrize("command", [["bench", "quick", "m"], ["tune", "m"], ["devices"], ["info"]])
 def test_a_recording_that_would_not_be_made_is_refused(command: list[str]) -> None:
     with pytest.raises(UsageError, match="--record is for"):
