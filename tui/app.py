@@ -123,13 +123,16 @@ class ConsoleApp(App[None]):
         self._ahead.settled(message)
 
     def on_mount(self) -> None:
-        """Connect once the first picture is out."""
+        """Say what could not be used, and play what is played."""
         for problem in self._problems:
             self.notify(problem, title="Not used", severity="warning", timeout=15, markup=False)
         if self.desk.playback is not None:
             self.run_worker(self.desk.playback.play(), name="play")
+
+    def on_console_screen_painted(self) -> None:
+        """Connect, which takes long to import."""
         if self._connect_to is not None:
-            self.call_after_refresh(self._connect, self._connect_to)
+            self._connect(self._connect_to)
 
     @work(name=_CONNECT, exit_on_error=False)
     async def _connect(self, connect: Connect) -> None:

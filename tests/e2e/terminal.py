@@ -93,8 +93,7 @@ class Terminal:
             self.release(end)
 
     def click(self, word: str) -> None:
-        """Click on a word, the lowest one of it that is shown, once the screen stands still: a footer that is
-        being made anew takes no clicks."""
+        """Click on a word, the lowest one of it that is shown, once the screen stands still."""
         before = ""
         while before != (text := self.sees(word)):
             before = text

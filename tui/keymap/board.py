@@ -10,7 +10,7 @@ HOLDING = (
     Binding("escape", "put_back", "Put back", tooltip="Put what is held back", id="board.put-back"),
 )
 
-_CUT = Binding.Group("Cut ", compact=True)  # the blank keeps the next key apart
+_CUT = Binding.Group("Cut", compact=True)
 
 BOARD = (
     Binding("space", "pick", "Pick", tooltip="Pick up the chosen layers or device", id="board.pick"),

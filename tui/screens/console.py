@@ -9,6 +9,7 @@ from typing import ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.message import Message
 
 from core.state import ClusterState
 from tui import keymap
@@ -54,6 +55,9 @@ class ConsoleScreen(Chatting, Questions, Playing):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (140, "-wide")]  # noqa: RUF012 - as Textual declares it
     VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012 - as Textual declares it
 
+    class Painted(Message):
+        """The first picture is out."""
+
     def __init__(self, desk: Desk, title: str) -> None:
         super().__init__()
         self.desk = desk
@@ -74,12 +78,20 @@ class ConsoleScreen(Chatting, Questions, Playing):
             yield PlayBar(id="playbar")
         yield KeyBar()
 
-    async def on_mount(self) -> None:
-        """Paint once, then by timers."""
+    def on_mount(self) -> None:
+        """Paint as soon as it is known how large things are."""
         self.query_one("#cluster").focus()
-        self.call_after_refresh(self.paint)
+        self.call_after_refresh(self._begin)
+
+    async def _begin(self) -> None:
+        """Paint, then by timers; whatever else there is to load would only delay the first picture."""
+        await self.paint()
         self.set_interval(CLUSTER_EVERY, self.paint_cluster)
         self.set_interval(CHAT_EVERY, self.paint_chat)
+        self.call_after_refresh(self._painted)
+
+    def _painted(self) -> None:
+        self.post_message(self.Painted())
         self.run_worker(self._plots(), group="plots")
 
     async def _plots(self) -> None:

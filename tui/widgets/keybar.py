@@ -2,40 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from typing import ClassVar, cast
 
-from textual.app import ComposeResult
-from textual.containers import HorizontalGroup
+from rich.cells import cell_len
+from textual.binding import ActiveBinding, Binding
 from textual.content import Content
-from textual.events import Click, MouseDown, Resize
+from textual.events import Click, Leave, MouseMove
 from textual.message import Message
 from textual.screen import Screen
+from textual.signal import Signal
+from textual.style import Style
 from textual.widget import Widget
-from textual.widgets import Footer, Static
-from textual.widgets._footer import FooterKey, FooterLabel
+from textual.widgets import Static
 
 from tui.host import app_of
 from tui.keymap import key_named
 
-_ALWAYS = ("help", "quit")
+_PALETTE = "command_palette"
+_ALWAYS = ("help", "quit", _PALETTE)
 """Actions whose keys stand at the right, however many others there are."""
 _ROOMY = 100
 """Cells from which the palette's key does, too."""
 _GAP = "   "
 
 
-class KeyBar(Footer):
-    """Textual's footer, but a key that has no room is left out, not cut, and some always have room."""
+@dataclass(frozen=True)
+class Key:
+    """A key by Textual's name, and what is shown of it."""
 
+    name: str
+    sign: str
+    told: str
+    action: str
+    enabled: bool
+    tooltip: str
+
+    @property
+    def cells(self) -> int:
+        """What it takes."""
+        return cell_len(self.sign) + (1 + cell_len(self.told) if self.told else 0)
+
+
+Item = tuple[Key, ...]
+"""Mostly one key; those of a group stand side by side and share the word behind the last."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Of a screen: as many of `items` as there is room for, then those that are always there."""
+
+    items: tuple[Item, ...] = ()
+    always: Item = ()
+
+    def placed(self, width: int) -> list[tuple[int, Key]]:
+        """Where each begins in a line of so many cells. What has no room is left out, with all behind it."""
+        always = [key for key in self.always if key.action != _PALETTE or width >= _ROOMY]
+        end = width - sum(key.cells + 1 for key in always)
+        at = 0
+        places: list[tuple[int, Key]] = []
+        for item in self.items:
+            if at + sum(key.cells for key in item) >= end:
+                break
+            for key in item:
+                places.append((at, key))
+                at += key.cells
+            at += 1
+        for key in always:
+            places.append((end + 1, key))
+            end += key.cells + 1
+        return places
+
+
+def gather(bound: Iterable[ActiveBinding], sign: Callable[[Binding], str]) -> Keys:
+    """Those to show of what is bound; of several for one action, the first."""
+    shown: dict[str, ActiveBinding] = {}
+    always: dict[str, ActiveBinding] = {}
+    for active in bound:
+        if active.binding.action in _ALWAYS:
+            always.setdefault(active.binding.action, active)
+        elif active.binding.show:
+            shown.setdefault(active.binding.action, active)
+
+    def key(active: ActiveBinding, told: str | None = None) -> Key:
+        binding = active.binding
+        told = binding.description if told is None else told
+        return Key(binding.key, sign(binding), told, binding.action, active.enabled, active.tooltip)
+
+    items: list[Item] = []
+    for group, members in groupby(shown.values(), lambda active: active.binding.group):
+        if group is None:
+            items += [(key(active),) for active in members]
+        else:
+            *others, last = members
+            items.append((*(key(active, "") for active in others), key(last, group.description)))
+    return Keys(tuple(items), tuple(key(always[action]) for action in _ALWAYS if action in always))
+
+
+class KeyBar(Widget):
+    """The keys of a screen, in a line. It is drawn, where Textual's footer mounts a widget for each key."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"keybar--key", "keybar--told", "keybar--over"}
     DEFAULT_CSS = """
-    KeyBar HorizontalGroup.always { dock: right; width: auto; padding-left: 1; background: $panel; }
-    KeyBar HorizontalGroup.always FooterKey { margin: 0 0 0 1; }
+    KeyBar {
+        dock: bottom; height: 1; background: $panel; color: $footer-foreground;
+        .keybar--key { color: $footer-key-foreground; text-style: bold; }
+        .keybar--told { color: $footer-description-foreground; }
+        .keybar--over { background: $block-hover-background; }
+        &.-over { pointer: pointer; }
+    }
     """
-
-    _width = 0
-    _said: tuple[object, ...] | None = None
-    """The keys it was made of."""
 
     @dataclass
     class Refused(Message):
@@ -44,59 +123,66 @@ class KeyBar(Footer):
         key: str
 
     def __init__(self) -> None:
-        super().__init__(show_command_palette=False, compact=True)
+        super().__init__()
+        self._keys = Keys()
+        self._over: Key | None = None
 
-    def on_resize(self, event: Resize) -> None:
-        """Which keys there are depends on the width."""
-        if event.size.width != self._width:
-            self._width = event.size.width
-            self.call_after_refresh(self.recompose)
+    def on_mount(self) -> None:
+        """Draw other keys when there are others."""
+        changed = cast("Signal[Screen[object]]", self.screen.bindings_updated_signal)  # pyright: ignore[reportUnknownMemberType]
+        changed.subscribe(self, self._changed)
 
-    def bindings_changed(self, screen: Screen[object]) -> None:
-        """Made anew only for other keys: a click whose two halves meet two footers is none."""
-        if not self._bindings_ready or self._said != self._told():
-            super().bindings_changed(screen)  # pyright: ignore[reportUnknownMemberType]
+    def _changed(self, screen: Screen[object]) -> None:
+        # A terminal that loses the focus takes it from the widget that has it, and both come back.
+        if screen is not self.screen or not app_of(self).app_focus:
+            return
+        keys = gather(screen.active_bindings.values(), app_of(self).get_key_display)
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh()
 
-    def _told(self) -> tuple[object, ...]:
-        known = self.screen.active_bindings.values()
-        return tuple((bound.binding, bound.enabled, bound.tooltip) for bound in known)
+    def render(self) -> Content:
+        """The line."""
+        key_style, told_style, over = (
+            self.get_visual_style(f"keybar--{part}", partial=True) for part in ("key", "told", "over")
+        )
+        parts: list[tuple[str, Style] | str] = []
+        end = 0
+        for at, key in self._keys.placed(self.size.width):
+            more = over if key == self._over else Style()
+            told = told_style + more if key.enabled else told_style + more + Style(dim=True)
+            parts += [" " * (at - end), (key.sign, key_style + more if key.enabled else told)]
+            if key.told:
+                parts.append((f" {key.told}", told))
+            end = at + key.cells
+        return Content.assemble(*parts)
 
-    def on_mouse_down(self, event: MouseDown) -> None:
-        """Textual rings, and says no more."""
-        widget, _ = self.screen.get_widget_at(event.screen_x, event.screen_y)
-        if isinstance(widget, FooterKey) and widget.has_class("-disabled"):
-            self.post_message(self.Refused(widget.key))
+    def _at(self, x: int) -> Key | None:
+        places = self._keys.placed(self.size.width)
+        return next((key for at, key in places if at <= x < at + key.cells), None)
 
-    def compose(self) -> ComposeResult:
-        """The keys of the screen, as many as there is room for, then those that are always there."""
-        self._said = self._told()
-        always = list(self._always((*_ALWAYS, "command_palette") if self._width >= _ROOMY else _ALWAYS))
-        room = self._width - 1 - sum(_cells(key) + 1 for key in always)
-        for widget in super().compose():
-            if isinstance(widget, FooterKey) and widget.action in _ALWAYS:
-                continue
-            room -= _cells(widget) + 1
-            if room >= 0:
-                yield widget
-        with HorizontalGroup(classes="always"):
-            yield from always
+    def on_click(self, event: Click) -> None:
+        """Press the key; a dimmed one says why it does nothing."""
+        key = self._at(event.x)
+        if key is not None and key.enabled:
+            app_of(self).simulate_key(key.name)
+        elif key is not None:
+            self.post_message(self.Refused(key.name))
 
-    def _always(self, actions: Sequence[str]) -> Iterator[FooterKey]:
-        """A screen in which they do nothing has no such bindings."""
-        known = {bound.binding.action: bound for bound in self.screen.active_bindings.values()}
-        for action in actions:
-            if (bound := known.get(action)) is not None:
-                key, told = app_of(self).get_key_display(bound.binding), bound.binding.description
-                yield FooterKey(
-                    bound.binding.key, key, told, action, disabled=not bound.enabled, tooltip=bound.tooltip
-                ).data_bind(compact=Footer.compact)
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """Show which key a click would press, and what it does."""
+        self._point(self._at(event.x))
 
+    def on_leave(self, _event: Leave) -> None:
+        """Show none."""
+        self._point(None)
 
-def _cells(widget: Widget) -> int:
-    """What a key of the footer takes, drawn compactly."""
-    if isinstance(widget, FooterKey):
-        return len(widget.key_display) + (len(widget.description) + 1 if widget.description else -1)
-    return len(str(widget.render())) if isinstance(widget, FooterLabel) else 0
+    def _point(self, key: Key | None) -> None:
+        if key != self._over:
+            self._over = key
+            self.tooltip = (key.tooltip or None) if key is not None else None
+            self.set_class(key is not None, "-over")
+            self.refresh()
 
 
 class KeyLine(Static):
