@@ -27,21 +27,28 @@ def folder() -> Path:
     return shipped if shipped.is_dir() else package.parent / "themes"
 
 
-def load(path: Path) -> tuple[list[Theme], list[str]]:
-    """The themes in a folder, and a line about each file that is not one."""
+def load(path: Path, *, proven: bool = False) -> tuple[list[Theme], list[str]]:
+    """The themes in a folder, and a line about each file that is not one. Of `proven` ones, tests have parsed
+    all colours: the first picture need not wait for it."""
     themes: list[Theme] = []
     problems: list[str] = []
     for file in sorted(path.glob("*.toml")):
         try:
             theme = Theme(**tomllib.loads(file.read_text(encoding="utf-8")))
-            theme.to_color_system().generate()  # parses every colour now, not at first use ...
-            for name in {"muted", *(f"series-{i + 1}" for i in range(SERIES))} & theme.variables.keys():
-                Color.parse(theme.variables[name])  # ... but these, of which charts want plain ones
+            if not proven:
+                _prove(theme)
         except (OSError, ValueError, TypeError, ColorParseError) as error:
             problems.append(f"{file.name}: {error}")
         else:
             themes.append(theme)
     return themes, problems
+
+
+def _prove(theme: Theme) -> None:
+    """Parse every colour now, not at first use. Raises ValueError and ColorParseError."""
+    theme.to_color_system().generate()
+    for name in {"muted", *(f"series-{i + 1}" for i in range(SERIES))} & theme.variables.keys():
+        Color.parse(theme.variables[name])  # of these, charts want plain ones
 
 
 def install(app: App[None], config: Path) -> list[str]:
@@ -50,7 +57,7 @@ def install(app: App[None], config: Path) -> list[str]:
     The user's come last: one of the same name replaces ours. Textual's own go: most lose contrast in
     256 colours, which is what plain ssh gives.
     """
-    themes, problems = load(folder())
+    themes, problems = load(folder(), proven=True)
     own, more = load(config / "themes")
     builtin = set(app.available_themes)
     for theme in (*themes, *own):
