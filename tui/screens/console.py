@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, cast
 
 from textual.app import ComposeResult
@@ -40,6 +40,10 @@ _ACTIONS = {"compose_prompt": "ask"}
 _PLAYBACK = {"play", "step", "speed", "seek", "mark"}
 _FOCUS = {"cluster": "#cluster", "chat": "#chatlog", "plots": "#plots", "log": "#log Scroller"}
 
+_WIDTHS = [(0, "-narrow"), (140, "-wide")]
+_HEIGHTS = [(0, "-short"), (40, "-tall")]
+"""From so many cells on, the screen has this class."""
+
 
 class ConsoleScreen(Chatting, Questions, Playing):
     """Arrival of data never paints. Each timer looks whether the state is another one, then draws it."""
@@ -52,8 +56,8 @@ class ConsoleScreen(Chatting, Questions, Playing):
         "manner": "change the conversation",
         "models": "choose a model",
     }
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (140, "-wide")]  # noqa: RUF012 - as Textual declares it
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012 - as Textual declares it
+    HORIZONTAL_BREAKPOINTS = _WIDTHS
+    VERTICAL_BREAKPOINTS = _HEIGHTS
 
     class Painted(Message):
         """The first picture is out."""
@@ -68,6 +72,7 @@ class ConsoleScreen(Chatting, Questions, Playing):
 
     def compose(self) -> ComposeResult:
         """In a narrow or short terminal CSS shows one pane, the one marked as front."""
+        self.add_class(*self._breakpoints())
         yield TopBar(self._heading)
         with Container(id="panes"):
             yield ClusterPane(id="cluster", classes="pane -front")
@@ -77,6 +82,11 @@ class ConsoleScreen(Chatting, Questions, Playing):
         if self.desk.playback is not None:
             yield PlayBar(id="playbar")
         yield KeyBar()
+
+    def _breakpoints(self) -> Iterator[str]:
+        # Textual sets these once the screen has a size, and then styles and lays out everything once more.
+        for length, classes in zip(app_of(self).size, (_WIDTHS, _HEIGHTS), strict=True):
+            yield max(pair for pair in classes if pair[0] <= length)[1]
 
     def on_mount(self) -> None:
         """Paint as soon as it is known how large things are."""
