@@ -78,7 +78,10 @@ class _Command(_Parser):
         if self._between:  # argparse takes words and options apart by calling this for each
             return super().parse_known_args(*args, **named)
         self._between = True
-        return self.parse_known_intermixed_args(*args, **named)
+        try:
+            return self.parse_known_intermixed_args(*args, **named)
+        finally:
+            self._between = False
 
 
 def _count(least: int, most: int) -> Callable[[str], int]:

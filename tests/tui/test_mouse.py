@@ -7,6 +7,7 @@ from core.joining import Wanted
 from tests.tui import scenes
 from tests.tui.clusters import ASKED, library
 from tests.tui.conftest import NARROW, WIDE, Desk, Open
+from tui.widgets.keybar import KeyBar
 
 T = scenes.T0 + 200
 
@@ -118,3 +119,13 @@ async def test_a_dimmed_key_that_is_clicked_says_why(console: Open) -> None:
         desk.app.clear_notifications()
         await desk.press("space")
         await desk.sees("Cannot pause: no suite")
+
+
+async def test_a_key_under_the_pointer_says_what_it_does(console: Open) -> None:
+    async with console(scenes.planned()) as desk:
+        bar = desk.app.screen.query_one(KeyBar)
+        x = bar.render_line(0).text.index("b Board")
+        await desk.pilot.hover(KeyBar, (x, 0))
+        assert bar.tooltip == "The shard board: move layers between devices"
+        await desk.pilot.hover(KeyBar, (x - 1, 0))  # the gap before it
+        assert bar.tooltip is None
